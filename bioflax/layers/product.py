@@ -1,0 +1,113 @@
+"""What every decoupled layer shares: Flax's layer with its product swapped, a rule, a feedback."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+from flax import nnx
+
+from bioflax.feedback import Op, decouple
+from bioflax.rules.base import Initializer, Rule, check_rule
+from bioflax.rules.feedback_alignment import DEFAULT
+
+Product = Callable[..., jax.Array]
+
+
+class Decoupled(nnx.Module):
+    """A Flax layer whose error goes through weights of its own.
+
+    To be inherited before the Flax layer, whose ``__init__`` and ``__call__`` stay whole.
+
+    ``kernel_name``: the attribute with the forward weights. ``carrier``: the method that multiplies
+    with them, and so carries the error back.
+    """
+
+    kernel_name: ClassVar[str] = "kernel"
+    carrier: ClassVar[str] = "__call__"
+    rule: Any
+    feedback: Any
+
+    def __init__(self, *args: Any, rule: Rule = DEFAULT, rngs: nnx.Rngs, **kwargs: Any) -> None:
+        check_rule(rule)
+        super().__init__(*args, rngs=rngs, **kwargs)  # type: ignore[call-arg]
+        self.follow(rule, rngs)
+
+    def follow(self, rule: Rule, rngs: Any) -> None:
+        """Take up ``rule``: new feedback where it wants one, the forward weights as they are.
+
+        Called after the kernel and the bias are drawn: with a stream of its own, feedback shifts
+        no other draw.
+        """
+        self.rule = rule
+        self.feedback = nnx.data(rule.feedback(self, rngs))
+
+    def draw(self, init: Initializer, key: jax.Array) -> jax.Array:
+        """An array of the kernel's shape and dtype, drawn as Flax draws the kernel."""
+        kernel = getattr(self, self.kernel_name)
+        return init(key, kernel.shape, kernel.dtype)
+
+    def carry(self, op: Op, x: jax.Array, kernel: jax.Array, mask: Any = None) -> jax.Array:
+        """``op(x, kernel)``, its error going back as the rule says. ``mask``: for ``B``."""
+        b = self.rule.weights(self, kernel)
+        if b is None:
+            return op(x, kernel)
+        if mask is not None:
+            b = b * mask.astype(b.dtype)
+        return decouple(op, shared=self.rule.shared)(x, kernel, b)
+
+
+class Swapped:
+    """A data descriptor: the product the user gave, decoupled each time Flax's layer asks for it.
+
+    ``first``: the position of the input among the product's arguments; the kernel comes next.
+    """
+
+    def __init__(self, default: Product | None, first: int = 0):
+        self.default = default
+        self.first = first
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __set__(self, layer: Any, value: Any) -> None:
+        vars(layer)[self.name] = value
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        if layer is None:
+            return self
+        if self.name not in vars(layer):
+            raise AttributeError(self.name)
+        given = vars(layer)[self.name]
+        return self.decoupled(layer, self.default if given is None else given)
+
+    def decoupled(self, layer: Decoupled, product: Any) -> Any:
+        """``product``, called by ``layer``'s rule."""
+
+        def call(*args: Any, **kwargs: Any) -> jax.Array:
+            before, (x, kernel), after = (
+                args[: self.first],
+                args[self.first : self.first + 2],
+                args[self.first + 2 :],
+            )
+
+            def op(x: jax.Array, kernel: jax.Array) -> jax.Array:
+                return product(*before, x, kernel, *after, **kwargs)
+
+            # Flax has masked the kernel already.
+            return layer.carry(op, x, kernel, getattr(layer, "mask", None))
+
+        return call
+
+
+def shows_options(cls: type) -> type:
+    """Give a layer the signature of the Flax layer it inherits, and ``rule``: for ``help``."""
+    flax: Any = next(c for c in cls.__mro__ if c.__module__.startswith("flax."))
+    parameters = list(inspect.signature(flax.__init__).parameters.values())[1:]
+    n = sum(p.kind is not inspect.Parameter.KEYWORD_ONLY for p in parameters)
+    rule = inspect.Parameter(
+        "rule", inspect.Parameter.KEYWORD_ONLY, default=DEFAULT, annotation=Rule
+    )
+    signature = inspect.Signature([*parameters[:n], rule, *parameters[n:]])
+    cls.__signature__ = signature  # type: ignore[attr-defined]
+    return cls

@@ -1,0 +1,72 @@
+"""What a rule is: where a layer's backward weights come from, and what they learn from."""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+import jax
+from flax import nnx
+from flax.nnx import initializers
+
+from bioflax.feedback import Feedback
+
+Initializer = Callable[..., Any]
+
+# Flax's own default for kernels: backward weights start like forward weights. One object, so that
+# two rules made with the default are equal and share their compiled functions.
+lecun_normal = initializers.lecun_normal()
+
+
+class Layer(Protocol):
+    """What a rule sees of the layer that follows it."""
+
+    feedback: Any
+
+    def draw(self, init: Initializer, key: jax.Array) -> jax.Array:
+        """An array of the kernel's shape and dtype, drawn by ``init`` as the kernel was."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule(abc.ABC):
+    """How the error passes a layer: static, hashable, kept as the attribute ``rule`` of the layer.
+
+    ``shared``: the backward weights receive the gradient of the forward weights.
+    """
+
+    shared: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def feedback(self, layer: Layer, rngs: nnx.Rngs) -> Any:
+        """The ``feedback`` of a layer that takes up this rule."""
+
+    @abc.abstractmethod
+    def weights(self, layer: Layer, kernel: jax.Array) -> jax.Array | None:
+        """The ``B`` the error goes through in this call; None for ``kernel`` itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnRule(Rule):
+    """A rule whose feedback is drawn, kept from the optimiser, and what the error goes through."""
+
+    feedback_init: Initializer = dataclasses.field(default=lecun_normal, repr=False)
+
+    def feedback(self, layer: Layer, rngs: nnx.Rngs) -> Any:
+        return Feedback(layer.draw(self.feedback_init, rngs.feedback()))
+
+    def weights(self, layer: Layer, kernel: jax.Array) -> jax.Array | None:
+        del kernel
+        return layer.feedback[...]
+
+
+def check_rule(rule: Any) -> Rule:
+    """``rule`` itself, or a TypeError that names it and the valid ones."""
+    if not isinstance(rule, Rule):
+        valid = ", ".join(sorted(f"{cls.__name__}()" for cls in _concrete(Rule)))
+        raise TypeError(f"rule={rule!r} is not a rule; valid: {valid}")
+    return rule
+
+
+def _concrete(cls: type) -> list[type]:
+    subclasses: list[type] = cls.__subclasses__()
+    return [c for sub in subclasses for c in _concrete(sub)] or [cls]

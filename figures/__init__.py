@@ -1,0 +1,49 @@
+"""The pictures of the papers: pure functions from tidy tables to figures, one module per paper.
+
+Each module declares ``FIGURES``. Looking a figure up costs no import of matplotlib or pandas.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+from replications.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure as Drawing
+
+    from replications.plotting import Published
+
+# The tidy table of every needed experiment, and the published number of an
+# (experiment, arm, measure).
+Tables = Mapping[str, "pandas.DataFrame"]
+PublishedValues = Mapping[tuple[str, str, str], "Published"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture: the pure function that draws it, the experiments it needs, its caption."""
+
+    function: Callable[[Tables, PublishedValues], "Drawing"]
+    needs: tuple[str, ...]
+    caption: str
+
+
+def of(paper: str) -> dict[str, Figure]:
+    """The figures of a paper by name. Raises UserError for a paper without any."""
+    papers = [m.name for m in iter_modules(__path__) if m.name != "style"]
+    if paper not in papers:
+        raise UserError(f"no figures for paper {paper!r}; {nearest(paper, papers)}")
+    figures: dict[str, Figure] = import_module(f"figures.{paper}").FIGURES
+    return figures
+
+
+def find(paper: str, name: str) -> Figure:
+    """One figure of a paper. Raises UserError, with the nearest name, for an unknown one."""
+    figures = of(paper)
+    if name not in figures:
+        raise UserError(f"{paper} has no figure {name!r}; {nearest(name, figures)}")
+    return figures[name]

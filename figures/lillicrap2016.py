@@ -1,0 +1,286 @@
+"""The pictures of Lillicrap et al. 2016, drawn as the 2014 preprint's (arXiv 1411.0247) are."""
+
+from math import ceil, log10
+from typing import TYPE_CHECKING
+
+from figures import Figure, PublishedValues, Tables, style
+from figures.style import Look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+SHALLOW = Look("shallow", "shallow")
+BACKPROP = Look("backprop", "backprop")
+FEEDBACK = Look("feedback_alignment", "feedback alignment")
+SPARSE = Look("sparse_feedback_alignment", "feedback alignment, 50 % sparse", "--", half=True)
+PERTURBATION = Look("node_perturbation", "node perturbation")
+LINEAR = (SHALLOW, PERTURBATION, BACKPROP, FEEDBACK)
+MNIST = (SHALLOW, BACKPROP, FEEDBACK, SPARSE)
+NONLINEAR = (
+    Look("backprop_3", "backprop, 3 layers", "--", half=True),
+    Look("backprop_4", "backprop, 4 layers"),
+    Look("feedback_alignment_3", "feedback alignment, 3 layers", "--", half=True),
+    Look("feedback_alignment_4", "feedback alignment, 4 layers"),
+    SHALLOW,
+)
+QUARTILES, SD = "NSE: median and quartiles", "angle: mean ± 1 SD"
+
+
+def linear(tables: Tables, published: PublishedValues) -> "Drawing":
+    """Fig. 1d, e: the error of four learners on a linear task, and FA's angle to backprop."""
+    table = tables["linear"]
+    figure, (error, angle) = style.panels(2, style.PAGE, 2.7, sharex=True)
+    drawn = []
+    for look in LINEAR:
+        drawn.append(style.runs(table, look.arm, "test_nse"))
+        style.trace(error, drawn[-1], look, "quartiles")
+        style.published(error, look, 10 ** published["linear", look.arm, "test_nse"].value, x=2000)
+    _nse(error)
+    error.set_xlabel("examples")
+    style.legend(figure, LINEAR, columns=4)
+    style.trace(angle, style.runs(table, FEEDBACK.arm, "delta_angle", "hidden_1"), FEEDBACK, "sd")
+    _angle(angle, "backprop", "examples")
+    sources = style.sources(published["linear", look.arm, "test_nse"] for look in LINEAR)
+    style.footer(figure, style.seeds(*drawn), QUARTILES, SD, sources)
+    return figure
+
+
+def mnist(tables: Tables, published: PublishedValues) -> "Drawing":
+    """Fig. 2a, b: the test error on MNIST, dense and sparse, and FA's angle to backprop."""
+    table = tables["mnist"]
+    figure, (error, angle) = style.panels(2, style.PAGE, 2.7)
+    drawn = []
+    for look, stand in zip(MNIST, (0, 0, 1, 2), strict=True):
+        drawn.append(100 * style.runs(table, look.arm, "test_error", x="epoch"))
+        style.trace(error, drawn[-1], look, "sd")
+        style.published(error, look, published["mnist", look.arm, "test_error"].value, stand=stand)
+    error.set_yscale("log")
+    error.set_yticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
+    error.set_ylim(1.5, 100)
+    error.minorticks_off()
+    error.set_xlabel("passes through the training set")
+    error.set_ylabel("test error (%)")
+    style.legend(figure, MNIST, columns=4)
+    for look in (FEEDBACK, SPARSE):
+        style.trace(
+            angle, style.runs(table, look.arm, "delta_angle", "hidden_1", "epoch"), look, "sd"
+        )
+    _angle(angle, "backprop", "passes through the training set")
+    sources = style.sources(published["mnist", look.arm, "test_error"] for look in MNIST)
+    style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", sources)
+    return figure
+
+
+def nonlinear(tables: Tables, published: PublishedValues) -> "Drawing":
+    """Fig. 2d: the error of nets with one and two hidden layers taught by a tanh net."""
+    table = tables["nonlinear"]
+    figure, (error, angle) = style.panels(2, style.PAGE, 2.7, sharex=True)
+    drawn = []
+    for look, stand in zip(NONLINEAR, (0, 0, 1, 1, 0), strict=True):
+        drawn.append(style.runs(table, look.arm, "test_nse"))
+        style.trace(error, drawn[-1], look, "quartiles", unit=1e5)
+        style.published(
+            error, look, published["nonlinear", look.arm, "test_nse"].value, stand=stand
+        )
+    _nse(error)
+    error.set_xlabel("examples (10⁵)")
+    style.legend(figure, NONLINEAR, columns=3)
+    for look, layer in (
+        (Look("feedback_alignment_3", "3 layers, hidden layer 1", "--"), "hidden_1"),
+        (Look("feedback_alignment_4", "4 layers, hidden layer 1"), "hidden_1"),
+        (Look("feedback_alignment_4", "4 layers, hidden layer 2", ":"), "hidden_2"),
+    ):
+        style.trace(angle, style.runs(table, look.arm, "delta_angle", layer), look, "sd", unit=1e5)
+    angle.legend(loc="upper right", bbox_to_anchor=(1, 0.89))
+    _angle(angle, "backprop", "examples (10⁵)")
+    sources = style.sources(published["nonlinear", look.arm, "test_nse"] for look in NONLINEAR)
+    style.footer(figure, style.seeds(*drawn), QUARTILES, SD, sources)
+    return figure
+
+
+def flow_field(tables: Tables, published: PublishedValues) -> "Drawing":
+    """Fig. 3: where learning takes the two weights of a 1-1-1 net, T = 1 and B = 1.
+
+    ``dW0 = B e x = 1 - W W0`` and ``dW = e h = (1 - W W0) W0`` on average, so that
+    ``W - W0^2 / 2`` is constant along a path. The branch ``W < 0`` of the hyperbola attracts where
+    ``W0 < -1``: it is reached from below the path that touches it at (-1, -1).
+    """
+    import numpy as np
+    from matplotlib.collections import LineCollection
+
+    del published  # the paper's figure has no numbers
+    table = tables["flow_field"]
+    w0 = style.runs(table, FEEDBACK.arm, "weight", "hidden_1")
+    w = style.runs(table, FEEDBACK.arm, "weight", "readout")
+    figure, (axes,) = style.panels(1, style.COLUMN, 3.9)
+    limit = 3.2
+    x, y = np.meshgrid(*[np.linspace(-3, 3, 21)] * 2)
+    slope = np.sign(1 - x * y) / np.hypot(1, x)
+    axes.quiver(x, y, slope, slope * x, color=style.FAINT, scale=34, width=0.0035, zorder=0)
+    for sign, label in ((1, "W₀W = 1: no error"), (-1, None)):
+        branch = sign * np.linspace(1 / limit, limit, 99)
+        axes.plot(branch, 1 / branch, color="black", label=label)
+    edge = np.linspace(-limit, -1, 50)
+    axes.plot(
+        edge, edge**2 / 2 - 1.5, "--", color="black", linewidth=0.8, label="edge between the two"
+    )
+    ended = abs(1 - w0.iloc[-1] * w.iloc[-1]) < 0.05
+    ends = {
+        "end at W > 0": (ended & (w.iloc[-1] > 0), FEEDBACK.colour),
+        "end at W < 0": (ended & (w.iloc[-1] < 0), style.FAILED),
+        "end elsewhere": (~ended, style.TEXT),
+    }
+    # All paths together would hide the arrows: every fourth row and column of the grid has its own.
+    rows, columns = (np.unique(start.iloc[0], return_inverse=True)[1] for start in (w, w0))
+    shown = (rows % 4 == 0) & (columns % 4 == 0)
+    for label, (reached, colour) in ends.items():
+        if not reached.any():
+            continue
+        paths = [np.column_stack([w0[seed], w[seed]]) for seed in w0.columns[reached & shown]]
+        axes.add_collection(LineCollection(paths, colors=colour, linewidths=1))
+        axes.plot(w0.iloc[0][reached], w.iloc[0][reached], ".", color=colour, markersize=2)
+        axes.plot([], [], ".-", color=colour, linewidth=1, label=f"{reached.sum()} starts {label}")
+    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    axes.set_xlabel("hidden weight W₀")
+    axes.set_ylabel("readout weight W")
+    figure.legend(loc="outside upper left", ncols=2)
+    style.footer(
+        figure,
+        f"n = {len(w0.columns)} starts (dots)",
+        "paths: 1 start in 16",
+        "arrows: direction only",
+    )
+    return figure
+
+
+def sweep(tables: Tables, published: PublishedValues) -> "Drawing":
+    """Fig. 4: the linear task from nine scales of initial weights, w."""
+    del published  # the paper's figure has no numbers
+    table = tables["scale_sweep"]
+    arms = sorted(set(table.arm), key=_scale)
+    shades = style.shades("feedback_alignment", len(arms))
+    looks = [Look(a, f"{_scale(a):g}", shade=c) for a, c in zip(arms, shades, strict=True)]
+    figure, (error, exact, pseudo) = style.panels(3, style.PAGE, 2.5, sharex=True)
+    drawn = []
+    for look in looks:
+        drawn.append(style.runs(table, look.arm, "test_nse"))
+        style.trace(error, drawn[-1], look, "quartiles", unit=1e4)
+        for axes, measure in ((exact, "delta_angle"), (pseudo, "pseudo_angle")):
+            style.trace(
+                axes, style.runs(table, look.arm, measure, "hidden_1"), look, "sd", unit=1e4
+            )
+    _nse(error)
+    error.set_xlabel("examples (10⁴)")
+    _angle(exact, "backprop", "examples (10⁴)")
+    _angle(pseudo, "pseudo-backprop", "examples (10⁴)")
+    pseudo.legend(title="w", loc="center left", bbox_to_anchor=(1, 0.5))
+    style.footer(figure, style.seeds(*drawn), QUARTILES, SD)
+    return figure
+
+
+def search(tables: Tables, published: PublishedValues) -> "Drawing":
+    """The search over w, on backprop, and then over b, on feedback alignment."""
+    del published  # the paper names no scale
+    table = tables["mnist_search"]
+    figure, panels = style.panels(2, style.PAGE, 2.5, sharey=True)
+    drawn = []
+    for axes, look, label in zip(
+        panels, (BACKPROP, FEEDBACK), ("initial weights, w", "feedback weights, b"), strict=True
+    ):
+        arms = sorted((a for a in set(table.arm) if a.startswith(look.arm)), key=_scale)
+        last = [100 * style.runs(table, arm, "test_error", x="epoch").iloc[-1:] for arm in arms]
+        drawn += last
+        x, mean = [_scale(a) for a in arms], [r.mean(axis=1).item() for r in last]
+        sd = [r.std(axis=1).fillna(0).item() for r in last]
+        axes.plot(x, mean, "o-", color=look.colour, label=look.label)
+        axes.errorbar(x, mean, sd, fmt="none", color=look.colour, capsize=2)
+        best = min(range(len(arms)), key=mean.__getitem__)
+        axes.plot(x[best], mean[best], "o", markersize=10, fillstyle="none", color=look.colour)
+        axes.set_xscale("log")
+        axes.minorticks_off()
+        axes.set_xticks(x, [f"{one:g}" for one in x])
+        axes.margins(x=0.06)
+        axes.set_ylim(bottom=0)
+        axes.locator_params(axis="y", nbins=5)
+        axes.set_xlabel(f"scale of the {label}")
+        axes.legend()
+    panels[0].set_ylabel("test error (%)")
+    style.footer(
+        figure, style.seeds(*drawn), "mean ± 1 SD at the end of training", "ring: lowest mean"
+    )
+    return figure
+
+
+def _scale(arm: str) -> float:
+    return float(arm.rsplit("_", 1)[1])
+
+
+def _nse(axes: "Axes") -> None:
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    decades = ceil(-log10(low))
+    # Whole powers of ten, the 1 of an untrained net always among them.
+    axes.set_yticks([10.0**-d for d in range(0, decades, max(1, ceil(decades / 8)))])
+    axes.set_ylim(low, min(high, 10))
+    axes.set_ylabel("test error (NSE)")
+
+
+def _angle(axes: "Axes", reference: str, x: str) -> None:
+    style.right_angle(axes)
+    axes.set_ylabel(f"angle to {reference} (°)")
+    axes.set_xlabel(x)
+
+
+FIGURES = {
+    "fig1_linear": Figure(
+        linear,
+        ("linear",),
+        "Fig. 1d, e. A linear 30-20-10 net learns a linear map, one example at a time. a, Error on "
+        "held-out examples, normalised by the variance of the target: median and quartiles over "
+        "seeds. b, Angle between the hidden updates of feedback alignment and of backprop at the "
+        "same weights: mean and 1 SD. Diamonds: where the paper's single run ends.",
+    ),
+    "fig2_mnist": Figure(
+        mnist,
+        ("mnist",),
+        "Fig. 2a, b. MNIST digits, 784-1000-10 logistic units. a, Test error. Sparse: half of the "
+        "readout's weights and of its feedback removed. b, Angle between the hidden updates of "
+        "feedback alignment and of backprop at the same weights. Lines and bands: mean and 1 SD "
+        "over seeds. Diamonds: where the paper's training on 60,000 digits ends. The paper preset "
+        "trains on these; the quick preset has 4,000 digits, so its curves end higher.",
+    ),
+    "fig2_nonlinear": Figure(
+        nonlinear,
+        ("nonlinear",),
+        "Fig. 2d. Tanh nets of three layers (30-20-10) and of four (30-20-10-10) learn from a "
+        "fixed random net of four. a, Error on held-out examples, normalised by the variance of "
+        "the target: median and quartiles over seeds. b, Angle between the hidden updates of "
+        "feedback alignment and of backprop at the same weights: mean and 1 SD. Diamonds: the "
+        "paper's means of 20 runs at 400,000 examples.",
+    ),
+    "fig3_flow_field": Figure(
+        flow_field,
+        ("flow_field",),
+        "Fig. 3. The two weights of a linear 1-1-1 net under feedback alignment, for the target "
+        "T = 1 and the feedback B = 1. Arrows: direction of the expected update. Dots: starts of "
+        "training, coloured by where they end; lines: the paths of some. The error is 0 on the "
+        "hyperbola; on its branch W < 0 the feedback has the wrong sign. The dashed line is where "
+        "theory puts the edge between the two.",
+    ),
+    "fig4_sweep": Figure(
+        sweep,
+        ("scale_sweep",),
+        "Fig. 4. Feedback alignment on the linear task, from weights drawn from U[-w, w]. a, Error "
+        "on held-out examples: median and quartiles over seeds. b, Angle between its hidden "
+        "updates and those of backprop at the same weights, c, of pseudo-backprop, which sends the "
+        "error through the pseudo-inverse of the readout: mean and 1 SD.",
+    ),
+    "mnist_search": Figure(
+        search,
+        ("mnist_search",),
+        "The search for the scales on MNIST, which the paper did by hand and does not report: a, "
+        "of the initial weights, on backprop; b, of the feedback, on feedback alignment. Test "
+        "error at the end, mean and 1 SD over seeds; a ring marks the lowest.",
+    ),
+}

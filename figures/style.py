@@ -1,0 +1,212 @@
+"""One look for all pictures: a colour per rule, how spread is drawn, how published values are."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from replications.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from replications.plotting import Published
+
+COLUMN, PAGE = 3.46, 7.09  # inches: the 88 and 180 mm of a journal's one and two columns
+
+# Okabe and Ito's palette. Its yellow is too pale for a line on white, so node perturbation has a
+# dark red; the grey is light enough to differ from the green for a deuteranope.
+COLOURS = {
+    "backprop": "#000000",
+    "feedback_alignment": "#009E73",
+    "direct_feedback_alignment": "#0072B2",
+    "indirect_feedback_alignment": "#56B4E9",
+    "kolen_pollack": "#D55E00",
+    "weight_mirror": "#CC79A7",
+    "sign_symmetry": "#E69F00",
+    "shallow": "#B5B5B5",
+    "node_perturbation": "#661100",
+}
+FAILED = "#882255"  # belongs to no rule: a run that ended in the wrong place
+FAINT, TEXT = "#C8C8C8", "#444444"
+
+# Nothing here may depend on the machine: matplotlib's own font, and one salt for the SVG's ids.
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.xmargin": 0.02,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "legend.handlelength": 2.4,
+    "legend.labelspacing": 0.35,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
+    "lines.markeredgewidth": 1.0,
+    "savefig.dpi": 300,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "bioflax",
+    "pdf.fonttype": 42,
+}
+
+
+class Look(NamedTuple):
+    """An arm in a picture. Its rule gives the colour; line and diamond tell variants apart."""
+
+    arm: str
+    label: str
+    line: Literal["-", "--", ":"] = "-"
+    half: bool = False  # the published diamond is half filled, not open
+    shade: str = ""  # one of ``shades``, for an arm of a sweep
+
+    @property
+    def colour(self) -> str:
+        """The colour of the arm's rule, or its shade of it."""
+        return self.shade or COLOURS[rule(self.arm)]
+
+    @property
+    def diamond(self) -> dict[str, Any]:
+        """The marker of the arm's published values."""
+        from matplotlib.markers import MarkerStyle
+
+        return {
+            "marker": MarkerStyle("D", "left" if self.half else "full", joinstyle="round"),
+            "markerfacecolor": self.colour if self.half else "white",
+            "markerfacecoloralt": "white",
+            "markeredgecolor": self.colour,
+        }
+
+
+def rule(arm: str) -> str:
+    """The rule of an arm: ``backprop_4`` is backprop, ``sparse_backprop`` as well."""
+    name = arm.removeprefix("sparse_")
+    for known in COLOURS:
+        if name == known or name.startswith(known + "_"):
+            return known
+    raise UserError(f"no colour for arm {arm!r}: it starts with no rule; {nearest(name, COLOURS)}")
+
+
+def shades(rule: str, n: int) -> list[str]:
+    """``n`` colours from light to dark through the rule's own, for a sweep of one of its scales."""
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
+
+    ramp = LinearSegmentedColormap.from_list(rule, ["#D9E021", COLOURS[rule], "#00140E"])
+    return [to_hex(ramp(i / max(n - 1, 1))) for i in range(n)]
+
+
+def panels(
+    columns: int, width: float, height: float, **options: Any
+) -> tuple["Figure", list["Axes"]]:
+    """A figure of ``width`` x ``height`` inches and its row of axes, lettered if several."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = list(figure.subplots(1, columns, squeeze=False, **options)[0])
+    for letter, one in zip("abcd", axes if columns > 1 else [], strict=False):
+        one.set_title(letter, fontweight="bold")
+        one.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])
+    return figure, axes
+
+
+def runs(
+    table: "DataFrame", arm: str, measure: str, layer: str = "", x: str = "step"
+) -> "DataFrame":
+    """A row per recorded ``x`` (step or epoch), a column per seed. NaN: the run has diverged."""
+    rows = table[(table.arm == arm) & (table.measure == measure)]
+    rows = rows[rows.layer.fillna("") == layer]
+    if rows.empty:
+        what = f"{measure}/{layer}" if layer else measure
+        raise UserError(f"no {what} of arm {arm!r} in the table; {nearest(arm, set(table.arm))}")
+    return rows.pivot(index=x, columns="seed", values="value")
+
+
+def trace(
+    axes: "Axes", runs: "DataFrame", look: Look, spread: Literal["quartiles", "sd"], unit: float = 1
+) -> None:
+    """The centre over seeds and a band: median and quartiles, or mean +- 1 SD. ``unit`` divides x.
+
+    A diverged run counts as infinitely bad in the quartiles, and is left out of the mean.
+    """
+    if spread == "quartiles":
+        worst = 1e300
+        ranks = [runs.fillna(worst).quantile(q, axis=1) for q in (0.25, 0.5, 0.75)]
+        low, centre, high = (rank.where(rank < worst / 10) for rank in ranks)
+    else:
+        centre, sd = runs.mean(axis=1), runs.std(axis=1).fillna(0)
+        low, high = centre - sd, centre + sd
+    x = runs.index / unit
+    axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
+    axes.plot(x, centre, color=look.colour, linestyle=look.line, label=look.label)
+
+
+def published(
+    axes: "Axes", look: Look, value: float, x: float | None = None, stand: int = 0
+) -> None:
+    """A published value: a diamond at ``x``, or right of the axes, equal ones apart."""
+    axes.plot(
+        1.02 + 0.04 * stand if x is None else x,
+        value,
+        transform=axes.get_yaxis_transform() if x is None else axes.transData,
+        clip_on=False,
+        zorder=5,
+        linestyle="none",
+        **look.diamond,
+    )
+
+
+def legend(figure: "Figure", looks: Iterable[Look], columns: int) -> None:
+    """Above all panels: a line per arm, with its published diamond on it."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=one.colour, linestyle=one.line, label=one.label, **one.diamond)
+        for one in looks
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns)
+
+
+def right_angle(axes: "Axes") -> None:
+    """The angle axis of all pictures: degrees, with the 90 that chance gives."""
+    axes.axhline(90, color=FAINT, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
+    axes.set_ylim(0, max(100, axes.get_ylim()[1]))
+    axes.set_yticks(range(0, 91, 15))
+
+
+def seeds(*drawn: "DataFrame") -> str:
+    """How many runs were drawn, and how many of them have diverged."""
+    counts = [len(runs.columns) for runs in drawn]
+    fewest, most = min(counts), max(counts)
+    n = f"{most}" if fewest == most else f"{fewest} to {most}"
+    text = f"n = {n} seed{'s' if most > 1 else ''}"
+    lost = sum(int(runs.iloc[-1].isna().sum()) for runs in drawn)
+    return f"{text} ({lost} of {sum(counts)} runs diverged)" if lost else text
+
+
+def sources(values: Iterable["Published"]) -> str:
+    """What the diamonds are, and how sure: ``diamonds: published, Fig. 2a (L14, certainty A)``."""
+    places = dict.fromkeys(f"{v.place} ({v.source}, certainty {v.certainty})" for v in values)
+    return "diamonds: published, " + "; ".join(places)
+
+
+def footer(figure: "Figure", *parts: str) -> None:
+    """Small print below the axes: n, spread, sources. Wrapped to the figure's width."""
+    characters = int(figure.get_figwidth() * 22)
+    text = fill("; ".join(parts), characters)
+    figure.supxlabel(text, fontsize=6, color=TEXT, x=0.01, ha="left")
+
+
+def applied() -> AbstractContextManager[None]:
+    """The style for a ``with``, free of whatever settings the user or the machine has."""
+    import matplotlib.style
+
+    return matplotlib.style.context(RC, after_reset=True)

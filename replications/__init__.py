@@ -1,0 +1,1 @@
+"""The papers (one folder each) and the harness that runs them: see ``python -m replications --help``."""

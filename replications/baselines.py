@@ -1,0 +1,274 @@
+"""Accepted numbers: what they are, how far a number may move, the check, and how they are renewed.
+
+``replications/<paper>/baselines/<preset>/`` holds, per experiment, the first 20 losses of each arm
+(``<experiment>.first_losses.csv``, tight) and each measure at the end, over seeds
+(``<experiment>.aggregates.csv``); the accepted verdicts (``claims.csv``); and where all of it comes
+from (``manifest.json``). ``check`` runs tests/regression/check_baselines.py, which compares with
+pytest-regressions. Nothing but ``accept`` ever writes a baseline.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from math import nan
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from replications import claims, spec, statistics
+from replications.files import atomically
+from replications.results import paper_folder, read_run, read_table
+
+CHECK = Path(__file__).parent.parent / "tests" / "regression" / "check_baselines.py"
+KINDS = ("first_losses", "aggregates")
+ORIGIN = ("commit", "spec_digest", "source_digest", "versions", "device", "processor", "batching")
+Tolerances = dict[str, dict[str, Any]]
+
+# How far the first losses may move. Another instruction set sums in another order, which changes
+# the last bits of every product, and 20 online updates amplify that little: on 784-1000-10 in
+# float32, AVX and SSE4.2 stay within 6e-7 of AVX-512. A change of a rule, a rate, an initial draw
+# or the order of examples moves a loss by far more.
+FIRST_LOSSES = {
+    "float64": {"rtol": 1e-8, "atol": 1e-12},
+    "float32": {"rtol": 2e-5, "atol": 1e-7},
+}
+# Errors that fall over decades are averaged as logarithms; squares below 1e-30 are round-off.
+LOGARITHMIC = {"train_loss", "test_loss", "test_nse", "gap", "invariant_drift"}
+ROUND_OFF = 1e-30
+# What one run may differ by without meaning anything: 5 of 1,000 test digits, half a degree, 5 %.
+RESOLUTION = {"error": 0.005, "angle": 0.5, "log10": 0.02, "other": 1e-3}
+
+
+def folder_of(paper: str, preset: str, folder: Path = spec.HERE) -> Path:
+    return folder / paper / "baselines" / preset
+
+
+def experiments(paper: str, preset: str, folder: Path = spec.HERE) -> list[str]:
+    return list(dict.fromkeys(cell.experiment for cell in spec.cells(paper, preset, folder)))
+
+
+def measured(kind: str, results: Path, experiment: str) -> pd.DataFrame:
+    """An experiment's numbers as a baseline holds them. ``results`` is one paper's folder."""
+    table = read_table(results / "tables" / f"{experiment}.csv")
+    if kind == "aggregates":
+        return _aggregates(table)
+    runs = results / "runs" / experiment
+    return _first_losses({arm: runs / f"{arm}.npz" for arm in table["arm"].unique()})
+
+
+def _first_losses(files: Mapping[str, Path]) -> pd.DataFrame:
+    """One column per arm, of its first seed; the name tells the precision, and so the tolerance."""
+    columns = {}
+    for arm, file in files.items():
+        run = read_run(file)
+        losses = run.first_losses[np.argmin(run.seeds)].astype(np.float64)
+        columns[f"{arm} ({run.manifest['spec']['dtype']})"] = pd.Series(losses)
+    frame = pd.DataFrame(columns)
+    return frame.set_index(pd.Index(range(1, len(frame) + 1), name="update"))
+
+
+def _aggregates(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and sd over seeds at the last record, one row per arm, measure and layer."""
+    rows = {}
+    for (arm, measure, layer), group in table.groupby(["arm", "measure", "layer"], sort=False):
+        last = group.sort_values("step").groupby("seed")["value"].agg(lambda x: x.to_numpy()[-1])
+        values = last.to_numpy(dtype=float)
+        name = "/".join(part for part in (arm, measure, layer) if part)
+        if measure in LOGARITHMIC:
+            name += " (log10)"
+            values = np.where(np.isfinite(values), np.log10(np.maximum(values, ROUND_OFF)), nan)
+        found = statistics.summary(values)
+        rows[name] = {"mean": found.mean, "sd": found.sd, "n": found.n, "diverged": found.diverged}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+
+
+def tolerances(kind: str, baseline: pd.DataFrame) -> Tolerances:
+    """What ``np.isclose`` allows, per column; from the baseline alone, never from the new numbers.
+
+    Aggregates, in both mean and sd: ``max(sd, resolution) / sqrt(n)``, one standard error of the
+    mean, where runs count as spread by at least the resolution of the measure. ``n`` is exact.
+    """
+    if kind == "first_losses":
+        names = {column: column.rpartition("(")[2].rstrip(")") for column in baseline.columns}
+        return {column: FIRST_LOSSES[dtype] for column, dtype in names.items()}
+    ended = np.maximum(baseline["n"] - baseline["diverged"], 1)
+    resolution = [_resolution(*row) for row in baseline["mean"].items()]
+    spread = np.fmax(baseline["sd"].to_numpy(), resolution)
+    allowed = {"rtol": 0.0, "atol": spread / np.sqrt(ended.to_numpy())}
+    exact = {"rtol": 0.0, "atol": 0.0}
+    return {"mean": allowed, "sd": allowed, "n": exact, "diverged": exact}
+
+
+def _resolution(name: Any, mean: float) -> float:
+    if name.endswith("(log10)"):
+        return RESOLUTION["log10"]
+    measure = name.split("/")[1]
+    for suffix in ("error", "angle"):
+        if measure.endswith(suffix):
+            return RESOLUTION[suffix]
+    return RESOLUTION["other"] * max(1.0, abs(np.nan_to_num(mean)))
+
+
+def read(file: Path) -> pd.DataFrame:
+    return pd.read_csv(file, index_col=0)
+
+
+def differences(old: pd.DataFrame, new: pd.DataFrame, allowed: Tolerances) -> list[str]:
+    """What moved, by name: one line per number, ``row column: baseline, now, tolerance``."""
+    lines = []
+    for what, before, now in (("column", old.columns, new.columns), ("row", old.index, new.index)):
+        lines += [f"{what} {name!r} has no baseline" for name in now.difference(before)]
+        lines += [f"{what} {name!r} is gone" for name in before.difference(now)]
+    rows = old.index.intersection(new.index)
+    for column in old.columns.intersection(new.columns):
+        rtol, atol = allowed[column]["rtol"], allowed[column]["atol"]
+        atol = pd.Series(np.broadcast_to(atol, len(old)), index=old.index)[rows]
+        a, b = new.loc[rows, column], old.loc[rows, column]
+        tolerance = atol + rtol * b.abs()
+        moved = ~np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True)
+        lines += [
+            f"{row}, {column}: baseline {b[row]:.7g}, now {a[row]:.7g}, tolerance {limit:.2g}"
+            for row, limit in tolerance[moved].items()
+        ]
+    return lines
+
+
+def accepted_verdicts(baselines: Path) -> dict[str, str]:
+    """Claim id -> accepted verdict; empty where none has been accepted."""
+    file = baselines / "claims.csv"
+    if not file.exists():
+        return {}
+    table = pd.read_csv(file, dtype=str)
+    return dict(zip(table["id"], table["verdict"], strict=True))
+
+
+class VerdictChanges(NamedTuple):
+    """Lines on claims: what makes the check red, and what is only good news."""
+
+    fell: list[str]
+    rose: list[str]
+
+
+def verdict_changes(accepted: Mapping[str, str], judged: Mapping[str, str]) -> VerdictChanges:
+    gone = accepted.keys() - judged.keys()
+    fell = [f"claim {name} is gone (accepted: {accepted[name]})" for name in gone]
+    rose = []
+    order: list[str] = list(statistics.VERDICTS)
+    for name, now in judged.items():
+        before = accepted.get(name)
+        if before is None:
+            fell.append(f"claim {name} has no accepted verdict (now: {now})")
+        elif order.index(now) > order.index(before):
+            fell.append(f"claim {name} fell: accepted {before}, now {now}")
+        elif now != before:
+            rose.append(f"claim {name} rose: accepted {before}, now {now}")
+    return VerdictChanges(sorted(fell), rose)
+
+
+def judged_verdicts(results: Path) -> dict[str, str]:
+    """Claim id -> verdict, of one paper's folder of results."""
+    preset, paper = results.parent.name, results.name
+    judged = claims.read(results.parent.parent, preset, paper)
+    return {claim["id"]: claim["verdict"] for claim in judged}
+
+
+def renewal(paper: str, preset: str) -> str:
+    return f"python -m replications accept {paper} --preset {preset}"
+
+
+def check(
+    paper: str,
+    preset: str,
+    results: Path,
+    names: Sequence[str] | None = None,
+    folder: Path = spec.HERE,
+    say: Callable[[str], None] = print,
+) -> int:
+    """Hold every number and verdict against the accepted ones; 0 if they stand, 1 if one moved.
+
+    Says pytest's report. A green one is written to ``regression.txt`` beside the paper's tables; a
+    red one removes it. ``names`` are the experiments to check, by default all of the preset.
+    """
+    ours = paper_folder(results, preset, paper)
+    target = ours / "regression.txt"
+    target.unlink(missing_ok=True)
+    names = experiments(paper, preset, folder) if names is None else names
+    words = [sys.executable, "-m", "pytest", str(CHECK), "--confcutdir", str(CHECK.parent)]
+    words += ["-v", "--tb=short", "--no-header", "--show-capture=no", "-p", "no:cacheprovider"]
+    # Options and plugins of the project's own test run (doctests, workers) have no place here.
+    words += ["-o", "addopts=", "-p", "pytest_regressions.plugin", "-p", "pytest_datadir.plugin"]
+    words += ["--results", str(ours.absolute()), "--experiments", ",".join(names)]
+    words += ["--baselines", str(folder_of(paper, preset, folder).absolute())]
+    words += ["--renew", renewal(paper, preset)]
+    # A report of one width and without colours or times is the same everywhere.
+    plain = {"COLUMNS": "100", "NO_COLOR": "1", "PY_COLORS": "0", "PYTEST_ADDOPTS": ""}
+    environment = {**os.environ, **plain, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    root = CHECK.parents[2]
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True)
+    report = re.sub(r"(?m)^=+ (.*) in [\d.]+s.*$", r"\1", done.stdout + done.stderr).strip()
+    if done.returncode:
+        say(report)
+        return 1
+    accepted = accepted_verdicts(folder_of(paper, preset, folder))
+    report = "\n".join([report, *verdict_changes(accepted, judged_verdicts(ours)).rose])
+    with atomically(target) as temporary:
+        temporary.write_text(report + "\n")
+    say(report)
+    return 0
+
+
+def accept(
+    paper: str,
+    preset: str,
+    results: Path,
+    yes: bool = False,
+    names: Sequence[str] | None = None,
+    folder: Path = spec.HERE,
+    say: Callable[[str], None] = print,
+    ask: Callable[[str], str] = input,
+) -> int:
+    """Show what renewing the baselines would change, ask, and write them: 0, or 1 if declined.
+
+    Raises UserError where a result is missing.
+    """
+    ours, target = paper_folder(results, preset, paper), folder_of(paper, preset, folder)
+    names = experiments(paper, preset, folder) if names is None else names
+    frames = {f"{name}.{kind}.csv": measured(kind, ours, name) for name in names for kind in KINDS}
+    judged = judged_verdicts(ours)
+    stale = sorted(path for path in target.glob("*.*.csv") if path.name not in frames)
+    changes = [f"{path.name}: removed, there is no such experiment" for path in stale]
+    for file, frame in frames.items():
+        if not (target / file).exists():
+            changes.append(f"{file}: new, {frame.shape[0]} rows")
+            continue
+        old, kind = read(target / file), file.split(".")[1]
+        changes += [f"{file}: {line}" for line in differences(old, frame, tolerances(kind, old))]
+    fell, rose = verdict_changes(accepted_verdicts(target), judged)
+    changes += [*fell, *rose]
+    say("\n".join(changes) or f"{target}: every number is within its tolerance")
+    if not yes and ask("Renew the baselines? [y/N] ").strip().lower() not in ("y", "yes"):
+        return 1
+    for path in stale:
+        path.unlink()
+    verdicts = pd.DataFrame(judged.items(), columns=["id", "verdict"]).set_index("id")
+    for file, frame in {**frames, "claims.csv": verdicts}.items():
+        with atomically(target / file) as temporary:
+            frame.to_csv(temporary)
+    with atomically(target / "manifest.json") as temporary:
+        temporary.write_text(_origins(ours, names))
+    return 0
+
+
+def _origins(results: Path, names: Sequence[str]) -> str:
+    """What the manifests say on where each cell's numbers come from, one line per cell."""
+    lines = []
+    for file in (f for name in names for f in sorted((results / "runs" / name).glob("*.json"))):
+        manifest = json.loads(file.read_text())
+        origin = {key: manifest.get(key) for key in ORIGIN}
+        lines.append(f'"{file.parent.name}/{file.stem}": {json.dumps(origin)}')
+    return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -1,0 +1,16 @@
+"""The one kind of error a user can cause, and how it names the nearest valid choice."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Bad input. The message is one line: what, where, the value, what is allowed."""
+
+
+def nearest(name: object, allowed: Iterable[str]) -> str:
+    """The end of an error message: the nearest valid name, and all valid ones."""
+    names = sorted(allowed)
+    close = get_close_matches(str(name), names, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}(valid: {', '.join(names)})"

@@ -1,0 +1,143 @@
+"""A spec's network, under its rule: the modules of bioflax, put together as a user would."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import bioflax
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from replications.initializers import grid_start, initializer, sparse
+from replications.spec import RunSpec
+from replications.streams import stream
+from replications.tasks import ACTIVATIONS
+
+DIRECT = {"direct_feedback_alignment": "dfa", "indirect_feedback_alignment": "ifa"}
+
+
+# Equal hidden layers beyond this number are compiled as one (``bioflax.Stack``).
+DEEP = 8
+
+
+def flatten(x: jax.Array) -> jax.Array:
+    """Maps ``(..., height, width, channels)`` to units."""
+    return x.reshape(*x.shape[:-3], -1)
+
+
+def pool(x: jax.Array) -> jax.Array:
+    """Torch's SpatialMaxPooling(3, 3, 2, 2): 32 -> 15 -> 7 -> 3."""
+    return nnx.max_pool(x, (3, 3), strides=(2, 2), padding="VALID")
+
+
+class Layered(nnx.Module):
+    """The blocks and the readout one after the other: each layer's own rule carries the error."""
+
+    def __init__(self, blocks: Sequence[nnx.Module], readout: nnx.Module):
+        self.blocks = nnx.List(blocks)
+        self.readout = readout
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.readout(self.hidden(x))
+
+    def hidden(self, x: jax.Array) -> jax.Array:
+        """The last hidden layer's activity."""
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def layer_rule(spec: RunSpec) -> bioflax.Rule:
+    """The rule of the layers of a spec. A net trained directly has plain layers in its blocks."""
+    init = initializer(spec.network.feedback_init)
+    if spec.network.sparsity:
+        init = sparse(init, spec.network.sparsity)
+    if spec.rule == "feedback_alignment":
+        return bioflax.FeedbackAlignment(feedback_init=init)
+    if spec.rule == "kolen_pollack":
+        return bioflax.KolenPollack(feedback_init=init)
+    if spec.rule == "weight_mirror":
+        return bioflax.WeightMirror(feedback_init=init, rate=spec.mirror_rate)
+    return bioflax.Backprop()
+
+
+def build(
+    spec: RunSpec, input_shape: tuple[int, ...], outputs: int, seed: jax.Array
+) -> nnx.Module:
+    """The network of ``spec`` for inputs of shape ``input_shape``, drawn from ``seed``'s streams."""
+    key = jax.random.key(seed)
+    rngs = nnx.Rngs(
+        params=stream(key, "init"), feedback=stream(key, "feedback"), dropout=stream(key, "dropout")
+    )
+    net, dtype, rule = spec.network, jnp.dtype(spec.dtype), layer_rule(spec)
+    common = {
+        "use_bias": net.bias,
+        "bias_init": initializer(net.bias_init),
+        "param_dtype": dtype,
+        "rngs": rngs,
+    }
+    kernel_init = initializer(net.init)
+    function = ACTIVATIONS[net.activation]
+    first = [nnx.Dropout(net.dropout_input, rngs=rngs)] if net.dropout_input else []
+    last = [nnx.Dropout(net.dropout_hidden, rngs=rngs)] if net.dropout_hidden else []
+    blocks: list[Any] = []
+    features, spatial = input_shape[-1], input_shape[:-1]
+    for width in net.convolutions:
+        conv = bioflax.Conv(
+            features, width, (5, 5), padding=2, rule=rule, kernel_init=kernel_init, **common
+        )
+        blocks.append([conv, function, pool])
+        features, spatial = width, tuple((n - 3) // 2 + 1 for n in spatial)
+    if net.convolutions:
+        features *= math.prod(spatial)
+    deep = len(net.hidden) > DEEP and len(set(net.hidden)) == 1
+    for i, width in enumerate(net.hidden[:1] if deep else net.hidden):
+        linear = bioflax.Linear(features, width, rule=rule, kernel_init=kernel_init, **common)
+        shape = [flatten] if net.convolutions and i == 0 else []
+        blocks.append([*shape, linear, function, *last])
+        features = width
+    if blocks:
+        blocks[0] = first + blocks[0]
+    if deep:
+
+        def one_more(rngs: nnx.Rngs) -> nnx.Module:
+            own = common | {"rngs": rngs}
+            layer = bioflax.Linear(features, features, rule=rule, kernel_init=kernel_init, **own)
+            return nnx.Sequential(layer, function)
+
+        blocks.append(bioflax.Stack(one_more, len(net.hidden) - 1, rngs=rngs))
+    readout_init = initializer(net.readout_init or net.init)
+    if net.sparsity:
+        readout_init = sparse(readout_init, net.sparsity)
+    readout = bioflax.Linear(features, outputs, rule=rule, kernel_init=readout_init, **common)
+    if net.init.kind == "grid":
+        hidden_weight, readout_weight = grid_start(seed, net.init.value)
+        blocks[0][0].kernel[...] = jnp.full((1, 1), hidden_weight, dtype)
+        readout.kernel[...] = jnp.full((1, 1), readout_weight, dtype)
+    if spec.rule in DIRECT:
+        return bioflax.DirectFeedback(
+            blocks,
+            readout,
+            rngs=rngs,
+            mode=DIRECT[spec.rule],
+            feedback_init=initializer(net.feedback_init),
+            example=jax.ShapeDtypeStruct((1, *input_shape), dtype),
+        )
+    return Layered([b if isinstance(b, nnx.Module) else nnx.Sequential(*b) for b in blocks], readout)
+
+
+def by_layer(values: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """``{path: value}`` as bioflax gives it, as ``{hidden_1 ... or readout: value}``.
+
+    Where the layers of a stack have one array together, it is taken apart.
+    """
+    named = {}
+    for path, value in values.items():
+        if "readout" in path:
+            named["readout"] = value
+        else:
+            first = 1 + int("".join(c if c.isdigit() else " " for c in path).split()[0])
+            parts = [value] if value.ndim == 0 else list(value)
+            named |= {f"hidden_{first + i}": part for i, part in enumerate(parts)}
+    return named

@@ -1,0 +1,81 @@
+"""From the tables of a paper to its picture files; and the published numbers drawn beside them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import figures
+from replications.errors import UserError, nearest
+from replications.files import atomically
+from replications.schema import Strict, parse, read_yaml
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HERE = Path(__file__).parent
+FORMATS = ("pdf", "svg", "png")
+
+
+class Published(Strict):
+    """A number that a paper gives: where it stands there, and how sure it is."""
+
+    experiment: str
+    arm: str
+    measure: str
+    value: float
+    unit: str
+    at: str
+    # A: the paper's own text, figure or code; B: a third party's report; C: not confirmed.
+    certainty: Literal["A", "A-ab", "B", "C", "C+"]
+    place: str
+    source: str
+    n: int | None = None
+
+
+def published(paper: str) -> dict[tuple[str, str, str], Published]:
+    """The published numbers of a paper by (experiment, arm, measure); none where it has no file."""
+    path = HERE / paper / "published.yaml"
+    rows = read_yaml(path) if path.is_file() else []
+    numbers = [parse(Published, row, f"{path.name}: entry {i}") for i, row in enumerate(rows, 1)]
+    return {(n.experiment, n.arm, n.measure): n for n in numbers}
+
+
+def draw(paper: str, name: str, tables: figures.Tables) -> "Figure":
+    """A figure in the suite's style, whatever the user's own matplotlib settings are."""
+    from figures import style
+
+    figure = figures.find(paper, name)
+    with style.applied():
+        return figure.function(tables, published(paper))
+
+
+def plot(
+    paper: str, name: str, preset: str, results: Path, formats: Iterable[str] = FORMATS
+) -> list[Path]:
+    """Draw a figure from the tables under ``results`` and save it: same numbers, same bytes.
+
+    Raises UserError for an unknown paper, figure or format, and for a table that is not there.
+    """
+    from replications.results import paper_folder, read_table, table_file
+
+    formats = list(formats)
+    for one in formats:
+        if one not in FORMATS:
+            raise UserError(f"unknown format {one!r}; {nearest(one, FORMATS)}")
+    needs = figures.find(paper, name).needs
+    tables = {e: read_table(table_file(results, preset, paper, e)) for e in needs}
+    drawing = draw(paper, name, tables)
+    folder = paper_folder(results, preset, paper) / "figures"
+    paths = [folder / f"{name}.{one}" for one in formats]
+    for path in paths:
+        save(drawing, path)
+    return paths
+
+
+def save(drawing: "Figure", path: Path) -> None:
+    """Write a picture in the format of its name, whole or not at all, and without a date."""
+    from figures import style
+
+    date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
+    with style.applied(), atomically(path) as temporary:
+        drawing.savefig(temporary, metadata=date)

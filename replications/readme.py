@@ -1,0 +1,99 @@
+"""The results in README.md: accepted numbers beside the published ones, and the accepted verdicts.
+
+Everything comes from ``replications/<paper>/baselines``, so the tables are true on every machine and
+a test can hold the file to them.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from replications import baselines, claims, plotting, spec
+from replications.errors import UserError
+from replications.files import atomically
+
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+HEAD = (
+    "| experiment | rule or variant | data | ours, mean ± sd (n) | published | place, certainty | difference |\n"
+    "| --- | --- | --- | --- | --- | --- | --- |"
+)
+
+
+def write(file: Path, check: bool = False) -> bool:
+    """Renew the part of ``file`` between the markers; with ``check`` only say whether it is true."""
+    old = file.read_text()
+    if BEGIN not in old or END not in old:
+        raise UserError(f"{file}: no lines {BEGIN!r} and {END!r}")
+    before, rest = old.split(BEGIN, 1)
+    new = f"{before}{BEGIN}\n{results()}\n{END}{rest.split(END, 1)[1]}"
+    if not check and new != old:
+        with atomically(file) as temporary:
+            temporary.write_text(new)
+    return new == old
+
+
+def results() -> str:
+    """The results of all papers, as Markdown."""
+    return "\n\n".join(_paper(paper) for paper in spec.papers())
+
+
+def _paper(paper: str) -> str:
+    content = spec.load(paper)
+    rows = [row for preset in reversed(spec.PRESETS) for row in _numbers(paper, preset)]
+    verdicts = [row for preset in reversed(spec.PRESETS) for row in _verdicts(paper, preset)]
+    parts = [f"### [{content.title}](replications/{paper}/README.md)", content.reference + "."]
+    if rows:
+        parts.append("\n".join([HEAD, *rows]))
+    if verdicts:
+        parts.append(
+            "\n".join(["| claim | preset | verdict | in words |", "| --- | --- | --- | --- |"])
+            + "\n"
+            + "\n".join(verdicts)
+        )
+    return "\n\n".join(parts)
+
+
+def _numbers(paper: str, preset: str) -> Iterator[str]:
+    """One row per published number of which this preset has an accepted counterpart."""
+    folder = baselines.folder_of(paper, preset)
+    for (experiment, arm, measure), published in plotting.published(paper).items():
+        file = folder / f"{experiment}.aggregates.csv"
+        if not file.exists():
+            continue
+        found = baselines.read(file)
+        names = [f"{arm}/{measure}", f"{arm}/{measure} (log10)"]
+        row = next((found.loc[name] for name in names if name in found.index), None)
+        if row is not None:
+            logarithmic = names[1] in found.index
+            yield _row(paper, preset, experiment, arm, row, logarithmic, published)
+
+
+def _row(  # type: ignore[no-untyped-def]
+    paper: str, preset: str, experiment: str, arm: str, row: pd.Series, logarithmic: bool, published
+) -> str:
+    cell = spec.cell(paper, experiment, arm, preset)
+    percent = published.unit == "%"
+    mean, sd = (100 * row["mean"], 100 * row["sd"]) if percent else (row["mean"], row["sd"])
+    value = published.value
+    if logarithmic and not published.unit.startswith("log10"):
+        value = math.log10(value)
+    unit = " %" if percent else ""
+    power = "log10 " if logarithmic else ""
+    ours = f"{power}{mean:.2f} ± {sd:.2f}{unit} ({row['n']:.0f})"
+    theirs = f"{power}{value:.2f}{unit}"
+    data = cell.dataset or "synthetic"
+    return (
+        f"| {experiment} | {arm.replace('_', ' ')} | {data}, {preset} | {ours} | {theirs} "
+        f"| {published.place}, {published.certainty} | {mean - value:+.2f}{unit} |"
+    )
+
+
+def _verdicts(paper: str, preset: str) -> Iterator[str]:
+    accepted = baselines.accepted_verdicts(baselines.folder_of(paper, preset))
+    words = {claim.id: claim.statement for claim in claims.load(paper)}
+    for name, verdict in accepted.items():
+        statement = " ".join(words.get(name, "").split())
+        symbol = claims.SYMBOLS[verdict]  # type: ignore[index]
+        yield f"| {name} | {preset} | {symbol} {verdict} | {statement} |"

@@ -1,0 +1,60 @@
+"""What a cell is said to depend on is what it runs."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from replications import provenance, simulate, spec
+
+ROOT = provenance.ROOT
+CELLS = {
+    "feedback_alignment": ("linear", "feedback_alignment"),
+    "backprop": ("linear", "backprop"),
+    "pseudo_angle": ("single_pair", "feedback_alignment"),
+    "node_perturbation": ("linear", "node_perturbation"),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_cell_runs_no_code_outside_its_declared_sources(tmp_path, name):
+    experiment, arm = CELLS[name]
+    cell = spec.cell("lillicrap2016", experiment, arm, "quick")
+    small = cell._replace(spec=cell.spec.model_copy(update={"seeds": 1}))
+    ran: set[str] = set()
+
+    def trace(frame, event, _):
+        if event == "call" and frame.f_code.co_name != "<module>":
+            ran.add(frame.f_code.co_filename)
+
+    sys.setprofile(trace)
+    try:
+        simulate.simulate(small, tmp_path)
+    finally:
+        sys.setprofile(None)
+    ours = {Path(f).relative_to(ROOT) for f in ran if Path(f).is_relative_to(ROOT)}
+    declared = {path.relative_to(ROOT) for path in provenance.sources(cell)}
+    # These carry numbers to and from disk, or describe the run; they decide none.
+    clerks = {"checkpoints", "errors", "files", "provenance", "results", "schema", "spec"}
+    clerks = {Path("replications") / f"{name}.py" for name in clerks}
+    tests = {path for path in ours if path.parts[0] == "tests"}
+    assert ours - declared - clerks - tests == set()
+
+
+def test_all_declared_sources_exist():
+    for paper in spec.papers():
+        for cell in spec.cells(paper, "quick"):
+            assert [path for path in provenance.sources(cell) if not path.exists()] == []
+
+
+def test_a_docstring_or_a_comment_does_not_move_a_digest(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    texts = ['def f():\n    """One."""\n    return 1\n', "def f():\n    # Two.\n    return 1\n"]
+    digests = []
+    for i, text in enumerate([*texts, "def f():\n    return 2\n"]):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        (folder / "m.py").write_text(text)
+        monkeypatch.setattr(provenance, "ROOT", folder)
+        digests.append(provenance._digest(folder / "m.py"))
+    assert digests[0] == digests[1] != digests[2]

@@ -1,0 +1,187 @@
+"""Training is what the papers' equations say, whichever way it is run."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from replications import results, simulate, tasks, training
+from replications.checkpoints import Checkpoint
+from replications.spec import Cell, RunSpec
+
+LINEAR = {
+    "task": {"teacher": {"inputs": 5, "outputs": 3, "train": 60, "test": 20}},
+    "network": {
+        "hidden": [4],
+        "activation": "linear",
+        "bias": False,
+        "init": {"uniform": 0.3},
+        "feedback_init": {"uniform": 0.5},
+    },
+    "rule": "feedback_alignment",
+    "optimizer": {"sgd": {"learning_rate": 0.02}},
+    "record": {"every": 20},
+    "measures": ["test_nse", "delta_angle", "pseudo_angle", "gap"],
+    "dtype": "float64",
+    "seeds": 3,
+}
+
+
+def cell(**changes):
+    return Cell("paper", "experiment", "arm", "quick", RunSpec.model_validate(LINEAR | changes))
+
+
+def run(folder, chosen, **how):
+    return results.read_run(simulate.simulate(chosen, folder, **how))
+
+
+def assert_same_bits(a, b):
+    np.testing.assert_array_equal(a.first_losses, b.first_losses)
+    assert a.measures.keys() == b.measures.keys()
+    for name, values in a.measures.items():
+        np.testing.assert_array_equal(values, b.measures[name], err_msg=name)
+
+
+@pytest.mark.parametrize("rule", ["backprop", "feedback_alignment", "shallow"])
+def test_online_learning_is_the_papers_update_rule(tmp_path, rule):
+    """An independent NumPy run from the same weights: W += eta e h', A += eta (B or W') e x'."""
+    chosen = cell(rule=rule, measures=["test_nse"], seeds=1)
+    got = run(tmp_path, chosen)
+    with jax.enable_x64(True):
+        task = tasks.build(chosen.spec, Path("."))
+        state = training.program(chosen.spec, task).start(np.uint32(0))
+        model = jax.tree.map(np.asarray, dict(_arrays(state)))
+        x, y = np.asarray(task.data.train_x), np.asarray(task.data.train_y)
+        test_x, test_y = np.asarray(task.data.test_x), np.asarray(task.data.test_y)
+    a, w = model["hidden"].copy(), model["readout"].copy()
+    b = model.get("feedback")
+    losses = []
+    for i in range(60):
+        h = x[i] @ a
+        e = y[i] - h @ w
+        losses.append(0.5 * e @ e)
+        back = {"backprop": w, "feedback_alignment": b, "shallow": np.zeros_like(w)}[rule]
+        step = 0.02 * np.outer(x[i], back @ e)
+        w = w + 0.02 * np.outer(h, e)
+        a = a + step
+    error = test_y - test_x @ a @ w
+    np.testing.assert_allclose(got.first_losses[0], losses[:20], rtol=1e-10)
+    np.testing.assert_allclose(
+        got.measures["test_nse"][0, -1], (error**2).sum() / (test_y**2).sum(), rtol=1e-9
+    )
+
+
+def _arrays(state):
+    for path, leaf in jax.tree_util.tree_leaves_with_path((state.trained, state.rest)):
+        text = jax.tree_util.keystr(path)
+        if "readout" in text:
+            yield ("feedback" if "feedback" in text else "readout"), leaf
+        elif "kernel" in text:
+            yield "hidden", leaf
+
+
+def test_a_seed_alone_has_the_bits_it_has_among_others(tmp_path):
+    together = run(tmp_path / "a", cell())
+    alone = run(tmp_path / "b", cell(), seeds=[1])
+    for name, values in alone.measures.items():
+        np.testing.assert_array_equal(values[0], together.measures[name][1], err_msg=name)
+
+
+def test_seeds_computed_in_two_goes_are_those_computed_in_one(tmp_path):
+    whole = run(tmp_path / "a", cell())
+    run(tmp_path / "b", cell(), seeds=[2])
+    pieces = run(tmp_path / "b", cell())
+    assert pieces.seeds.tolist() == [0, 1, 2]
+    assert_same_bits(whole, pieces)
+
+
+def test_vmap_over_seeds_agrees_with_one_after_the_other_to_rounding(tmp_path):
+    one = run(tmp_path / "a", cell())
+    all_at_once = run(tmp_path / "b", cell(), batching="vmap")
+    assert all_at_once.manifest["batching"] == "vmap"
+    np.testing.assert_allclose(one.first_losses, all_at_once.first_losses, rtol=1e-9)
+
+
+def test_measuring_changes_nothing_that_is_learned(tmp_path):
+    """The pseudo-backprop measure swaps the feedback of its own copy, not of the run's net."""
+    watched = run(tmp_path / "a", cell())
+    alone = run(tmp_path / "b", cell(measures=["test_nse"]))
+    # The losses of training to the bit; a measure is another program, which may round differently.
+    np.testing.assert_array_equal(watched.measures["train_loss"], alone.measures["train_loss"])
+    np.testing.assert_allclose(
+        watched.measures["test_nse"], alone.measures["test_nse"], rtol=1e-12
+    )
+
+
+class Cut(Exception):
+    pass
+
+
+@pytest.mark.parametrize("batching", ["map", "vmap"])
+def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, batching):
+    whole = run(tmp_path / "a", cell(), batching=batching)
+    saved = []
+    save = Checkpoint.save
+
+    def save_then_die(self, *arguments):
+        save(self, *arguments)
+        saved.append(1)
+        if len(saved) == 2:
+            raise Cut
+
+    monkeypatch.setattr(Checkpoint, "save", save_then_die)
+    with pytest.raises(Cut):
+        run(tmp_path / "b", cell(), batching=batching, checkpoint_seconds=0)
+    assert not list(tmp_path.glob("b/**/arm.npz"))
+    monkeypatch.setattr(Checkpoint, "save", save)
+    resumed = run(tmp_path / "b", cell(), batching=batching, checkpoint_seconds=0)
+    assert_same_bits(whole, resumed)
+    assert not list(tmp_path.glob("b/**/.*.checkpoint"))
+
+
+def test_a_run_that_diverges_is_a_recorded_result(tmp_path):
+    wild = run(tmp_path, cell(optimizer={"sgd": {"learning_rate": 50.0}}, seeds=1))
+    assert not np.isfinite(wild.measures["test_nse"][0, -1])
+    assert np.isfinite(wild.measures["test_nse"][0, 0])
+
+
+def test_absent_weights_stay_absent_in_a_sparse_readout(tmp_path):
+    network = LINEAR["network"] | {"sparsity": 0.5, "hidden": [40]}
+    sparse = cell(network=network).spec
+    with jax.enable_x64(True):
+        task = tasks.build(sparse, Path("."))
+        program = training.program(sparse, task)
+        seed = np.uint32(0)
+        before = program.start(seed)
+        start = dict(_arrays(before))
+        after = program.advance(before, seed, program.order(seed, 0), task.data, 30)
+        end = dict(_arrays(after))
+    absent = np.asarray(start["readout"]) == 0
+    assert 0.3 < absent.mean() < 0.7
+    assert 0.3 < (np.asarray(start["feedback"]) == 0).mean() < 0.7
+    np.testing.assert_array_equal(np.asarray(end["readout"])[absent], 0)
+    assert (np.asarray(end["readout"])[~absent] != np.asarray(start["readout"])[~absent]).all()
+
+
+def test_the_stop_of_one_run_is_the_same_alone_and_in_a_row_of_seeds(tmp_path):
+    stopping = cell(
+        task={"patterns": {"encoder": 4}},
+        network={"hidden": [8], "activation": "tanh", "output": "logistic",
+                 "init": {"uniform": 0.5}, "feedback_init": {"uniform": 1.0}},
+        optimizer={"sgd": {"learning_rate": 1.0}},
+        batch=4,
+        epochs=60,
+        record={"epochs": 1},
+        stop_below_train_error=0.02,
+        measures=["test_error", "test_loss"],
+    )  # fmt: skip
+    alone, row = run(tmp_path / "a", stopping), run(tmp_path / "b", stopping, batching="vmap")
+    loss = alone.measures["test_loss"]
+    assert (loss[:, -1] == loss[:, -2]).all(), "every seed has stopped before the last epoch"
+    np.testing.assert_allclose(loss, row.measures["test_loss"], rtol=1e-7)
+
+
+def test_a_record_after_the_end_is_refused(tmp_path):
+    with pytest.raises(Exception, match="record.at: 99 is not among the 60 updates"):
+        run(tmp_path, cell(record={"at": [99]}))

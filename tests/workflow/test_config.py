@@ -1,0 +1,88 @@
+"""A bad configuration: one line that names the key, the value and the nearest valid one."""
+
+import pytest
+
+from replications import config
+from replications.errors import UserError
+
+GOOD = {"preset": "quick", "papers": ["lillicrap2016"], "figure_formats": ["svg", "png"]}
+
+BAD = {
+    "an unknown key": ({"presets": "quick"}, ["'presets'", "'quick'", "did you mean 'preset'?"]),
+    "an unknown preset": ({"preset": "qick"}, ["preset", "'qick'", "did you mean 'quick'?"]),
+    "a preset that is a number": ({"preset": 3}, ["preset", "3", "paper, quick"]),
+    "an unknown paper": (
+        {"papers": ["lilicrap2016"]},
+        ["papers", "'lilicrap2016'", "did you mean 'lillicrap2016'?"],
+    ),
+    "a paper that is no list": ({"papers": "lillicrap2016"}, ["papers", "list"]),
+    "no paper": ({"papers": []}, ["papers", "[]"]),
+    "a paper twice": ({"papers": ["lillicrap2016"] * 2}, ["papers", "'lillicrap2016'", "twice"]),
+    "an unknown format": (
+        {"figure_formats": ["svg", "pgn"]},
+        ["figure_formats.1", "'pgn'", "did you mean 'png'?"],
+    ),
+}
+
+
+def test_a_good_configuration_is_read_as_it_stands():
+    assert config.read(GOOD).model_dump() == GOOD
+
+
+@pytest.mark.parametrize(("change", "words"), BAD.values(), ids=BAD)
+def test_one_line_names_the_key_the_value_and_the_nearest_valid_one(change, words):
+    with pytest.raises(UserError) as error:
+        config.read({**GOOD, **change})
+    message = str(error.value)
+    assert "\n" not in message
+    assert "config (workflow/config.yaml or --config)" in message
+    for word in words:
+        assert word in message
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(UserError, match="missing key 'papers'"):
+        config.read({"preset": "quick", "figure_formats": ["svg"]})
+
+
+def refused(checkout, *words: str) -> str:
+    """The one line with which Snakemake ends, having written nothing."""
+    ended = checkout.snakemake("--cores", "1", *words)
+    assert ended.status != 0
+    assert "Traceback" not in ended.said
+    assert not (checkout.folder / "results").exists()
+    *_, last = ended.said.splitlines()
+    # Where --config is given, Snakemake itself says one line more.
+    assert len(ended.said.splitlines()) <= 1 + ("--config" in words)
+    return last
+
+
+def test_snakemake_refuses_a_wrong_preset_on_the_command_line(clone):
+    line = refused(clone, "--config", "preset=qick")
+    assert line.startswith("error: config (workflow/config.yaml or --config): preset: unknown")
+    assert "did you mean 'quick'?" in line
+
+
+def test_snakemake_refuses_an_unknown_key_in_the_file(clone, tmp_path):
+    copy = clone.copy(tmp_path / "bioflax")
+    copy.edit("workflow/config.yaml", "preset: quick", "preset: quick\nthreads: 2")
+    assert "unknown key 'threads' (value 2)" in refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("rule: backprop", "rule: backprob", ["'backprob'", "did you mean 'backprop'?"]),
+        ("{teacher: {", "{images: {name: mnist5}, teachers: {", ["'task.teachers'", "'teacher'"]),
+        ("patterns: {x: [[1.0]], y: [[1.0]]}", "images: {name: mnist5}", ["'mnist5'", "'mnist5k'"]),
+        ("seeds: 3", "seeds: three", ["seeds", "'three'"]),
+    ],
+    ids=["unknown rule", "unknown key", "unknown data set", "wrong type"],
+)
+def test_snakemake_refuses_a_bad_experiment(with_paper, tmp_path, old, new, words):
+    copy = with_paper.copy(tmp_path / "bioflax")
+    copy.edit("replications/tiny/experiments.yaml", old, new)
+    line = refused(copy)
+    assert line.startswith("error: replications/tiny/experiments.yaml: ")
+    for word in words:
+        assert word in line

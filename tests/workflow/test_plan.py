@@ -1,0 +1,133 @@
+"""The plan: what a fresh clone would run, and what every rule must have."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import figures
+from replications import spec
+
+ROOT = Path(__file__).parents[2]
+SNAKEFILES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
+
+
+def rules() -> dict[str, str]:
+    """The text of every rule that runs something, by name."""
+    found = {}
+    for path in SNAKEFILES:
+        for block in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
+            name, _, body = block.partition(":")
+            if "shell:" in body:
+                found[name] = body
+    return found
+
+
+def outputs(clone) -> list[str]:
+    """Every file that some rule of the default graph writes, logs and benchmarks too."""
+    summary = clone.snakemake("--detailed-summary").said
+    header, *rows = [line.split("\t") for line in summary.splitlines() if "\t" in line]
+    files = set()
+    for row in rows:
+        record = dict(zip(header, row, strict=False))
+        files.add(record["output_file"])
+        files.update(name for name in record["log-file(s)"].split(",") if name != "-")
+    return sorted(files)
+
+
+def drawable(preset: str) -> set[tuple[str, str]]:
+    """The figures whose experiments all have cells under a preset."""
+    found = set()
+    for paper in spec.papers():
+        known = {cell.experiment for cell in spec.cells(paper, preset)}
+        found |= {(paper, name) for name, f in figures.of(paper).items() if known >= set(f.needs)}
+    return found
+
+
+def test_every_figure_is_drawn_under_some_preset():
+    every = {(paper, name) for paper in spec.papers() for name in figures.of(paper)}
+    assert set.union(*map(drawable, spec.PRESETS)) == every
+
+
+@pytest.mark.parametrize("preset", spec.PRESETS)
+def test_a_fresh_clone_plans_every_cell_table_figure_and_verdict(clone, preset):
+    planned = clone.planned("--config", f"preset={preset}")
+    cells = [cell for paper in spec.papers() for cell in spec.cells(paper, preset)]
+    assert planned["simulate"] == len(cells)
+    assert planned["tabulate"] == len({(cell.paper, cell.experiment) for cell in cells})
+    assert planned["plot"] == len(drawable(preset))
+    assert planned["dataset"] == len({cell.dataset for cell in cells} - {None})
+    assert planned["judge"] == planned["check"] == planned["summary_page"] == len(spec.papers())
+    assert planned["verdicts"] == planned["rulegraph"] == planned["all"] == 1
+
+
+def test_the_default_target_is_everything(clone):
+    assert clone.planned() == clone.planned("all")
+
+
+def test_one_more_paper_is_a_folder_and_a_line_in_the_config(with_paper):
+    assert with_paper.planned("tiny")["simulate"] == 3
+    assert with_paper.planned()["judge"] == len(spec.papers()) + 1
+
+
+def test_a_papers_target_plans_that_paper_alone(with_paper):
+    assert all("tiny" in line for line in with_paper.messages("tiny"))
+
+
+def test_no_rule_writes_a_tracked_file(clone):
+    files = outputs(clone)
+    assert len(files) > 50
+    assert all(name.startswith("results/") for name in files)
+    tracked = ["git", "ls-files", "results"]
+    done = subprocess.run(tracked, cwd=clone.folder, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    ignored = ["git", "check-ignore", "--stdin"]
+    names = "\n".join(files)
+    done = subprocess.run(
+        ignored, cwd=clone.folder, input=names, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == files
+
+
+def test_planning_writes_nothing_under_results(clone):
+    clone.planned()
+    assert not (clone.folder / "results").exists()
+
+
+@pytest.mark.parametrize("name", rules())
+def test_every_rule_has_a_log_an_environment_and_a_message(name):
+    for directive in ("log:", "conda:", "message:", "logged {log}"):
+        assert directive in rules()[name]
+
+
+def test_helpers_stand_in_the_common_file_only():
+    for path in SNAKEFILES:
+        text = path.read_text()
+        assert "lambda" not in text
+        assert path.name == "common.smk" or not re.search(r"^def ", text, re.MULTILINE)
+
+
+def test_planning_imports_neither_jax_nor_matplotlib_nor_pandas(clone):
+    heavy = "import sys; from replications import config, provenance; import figures; figures.of"
+    heavy += "('lillicrap2016'); print({'jax', 'matplotlib', 'pandas'} & set(sys.modules))"
+    assert clone.python("-c", heavy).said.strip() == "set()"
+
+
+def test_snakemakes_linter_has_nothing_to_say(clone):
+    ended = clone.snakemake("--lint")
+    assert ended.status == 0, ended.said
+
+
+PROFILES = sorted(path.parent.name for path in (ROOT / "workflow/profiles").glob("*/config.yaml"))
+
+
+def test_there_is_a_profile_for_a_cluster_a_cloud_and_an_accelerator():
+    assert PROFILES == ["gpu", "kubernetes", "slurm"]
+
+
+def test_the_gpu_profile_puts_all_seeds_of_one_cell_on_the_device_at_once(clone):
+    words = ["--dry-run", "--printshellcmds", "--profile", "workflow/profiles/gpu"]
+    said = clone.snakemake(*words).said
+    assert "--batching vmap" in said
+    assert "--batching map" not in said

@@ -1,0 +1,85 @@
+"""What runs again after a change: what depends on it, and nothing else."""
+
+from collections import Counter
+
+FEEDBACK_ALIGNMENT = "bioflax/rules/feedback_alignment.py"
+
+
+def append(checkout, file: str, text: str) -> None:
+    path = checkout.folder / file
+    path.write_text(path.read_text() + text)
+
+
+def simulated(checkout) -> set[str]:
+    lines = checkout.messages("tiny")
+    return {line.removeprefix("Simulate ") for line in lines if line.startswith("Simulate ")}
+
+
+def test_a_second_run_does_nothing(ran):
+    assert ran.planned("tiny") == Counter()
+
+
+def test_a_rules_source_reruns_the_cells_that_use_it_and_what_depends_on_them(edited):
+    append(edited, FEEDBACK_ALIGNMENT, "\nUNUSED = 1\n")
+    assert simulated(edited) == {"tiny: line, feedback_alignment"}
+    assert edited.planned("tiny") == Counter(
+        simulate=1, tabulate=1, plot=1, judge=1, check=1, summary_page=1, tiny=1
+    )
+    table = "results/quick/tiny/tables/line.csv"
+    edited.run(table)
+    assert edited.planned(table) == Counter()
+
+
+def test_a_layers_source_reruns_every_cell(edited):
+    append(edited, "bioflax/layers/linear.py", "\nUNUSED = 1\n")
+    assert edited.planned("tiny")["simulate"] == 3
+
+
+def test_a_rule_that_no_cell_uses_reruns_nothing(edited):
+    append(edited, "bioflax/rules/kolen_pollack.py", "\nUNUSED = 1\n")
+    append(edited, "bioflax/direct.py", "\nUNUSED = 1\n")
+    assert edited.planned("tiny") == Counter()
+
+
+def test_a_docstring_a_comment_and_a_blank_line_rerun_nothing(edited):
+    text = (edited.folder / FEEDBACK_ALIGNMENT).read_text()
+    assert text.startswith('"""')
+    text = '"""Another word. ' + text.removeprefix('"""') + "\n\n# A comment.\n"
+    (edited.folder / FEEDBACK_ALIGNMENT).write_text(text)
+    assert edited.planned("tiny") == Counter()
+
+
+def test_one_arm_of_an_experiment_reruns_that_cell_alone(edited):
+    file = "replications/tiny/experiments.yaml"
+    edited.edit(file, "backprop: {rule: backprop}", "backprop: {rule: backprop, probe: 64}")
+    assert simulated(edited) == {"tiny: line, backprop"}
+
+
+def test_another_title_reruns_nothing(edited):
+    edited.edit("replications/tiny/experiments.yaml", "title: A linear net", "title: Some net")
+    assert edited.planned("tiny") == Counter()
+
+
+def test_a_new_style_draws_again_and_computes_nothing(edited):
+    append(edited, "figures/style.py", "\nUNUSED = 1\n")
+    assert edited.planned("tiny") == Counter(plot=2, tiny=1)
+
+
+def test_a_changed_claim_is_judged_again_and_nothing_else_runs(edited):
+    edited.edit("replications/tiny/claims.yaml", "below: 100", "below: 99")
+    assert edited.planned("tiny") == Counter(judge=1, check=1, tiny=1)
+
+
+def test_a_changed_baseline_is_checked_again_and_nothing_else_runs(edited):
+    baseline = "replications/tiny/baselines/quick/claims.csv"
+    edited.edit(baseline, "reproduced", "not reproduced")
+    assert edited.planned("tiny") == Counter(check=1, tiny=1)
+
+
+def test_a_config_that_asks_for_one_more_format_draws_again(edited):
+    edited.edit("workflow/config.yaml", "[svg, pdf, png]", "[svg, png]")
+    assert edited.planned("tiny") == Counter(plot=2, tiny=1)
+
+
+def test_another_machines_profile_keeps_what_was_computed(edited):
+    assert edited.planned("tiny", "--profile", "workflow/profiles/gpu") == Counter()

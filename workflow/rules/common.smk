@@ -1,0 +1,179 @@
+"""What the rules share. All helpers stand here; nothing here imports jax, matplotlib or pandas."""
+
+import sys
+from pathlib import Path
+
+import figures
+from replications import config as checked_config
+from replications import datasets, provenance, spec
+from replications.errors import UserError
+
+try:
+    CONFIG = checked_config.read(config)
+    FIGURES = {paper: figures.of(paper) for paper in CONFIG.papers}
+except UserError as error:
+    # One line, exit status 1 and no traceback, which Snakemake would add to an exception.
+    sys.exit(f"error: {error}")
+
+PAPERS, PRESET, FORMATS = CONFIG.papers, CONFIG.preset, CONFIG.figure_formats
+
+RUN = "results/{preset}/{paper}/runs/{experiment}/{arm}"
+TABLE = "results/{preset}/{paper}/tables/{experiment}.csv"
+FIGURE = "results/{preset}/{paper}/figures/{figure}"
+LOG = "results/{preset}/logs"
+BENCHMARK = "results/{preset}/benchmarks"
+
+# `logged LOG COMMAND`: what a command says goes to its log; where it fails, the end of it to the console.
+shell.prefix(
+    'logged() ( log=$1; shift; "$@" > "$log" 2>&1 || ( tail -n 20 "$log" >&2; exit 1 ) ); '
+)
+
+
+# Seconds each: a cluster would take longer to start them.
+localrules:
+    all,
+    rulegraph,
+    summary_page,
+    verdicts,
+    verdicts_page,
+
+
+wildcard_constraints:
+    preset="|".join(spec.PRESETS),
+    paper="|".join(PAPERS),
+    experiment="[^/]+",
+    arm="[^/]+",
+    figure="[^/]+",
+    dataset="|".join(datasets.SOURCES),
+
+
+def experiments(paper, preset):
+    """The experiments of a paper that have cells under a preset, in the order of its file."""
+    return list(dict.fromkeys(cell.experiment for cell in spec.cells(paper, preset)))
+
+
+def products(paper, preset):
+    """Everything that is made for one paper."""
+    return [
+        *tables(paper, preset),
+        *(
+            f"{FIGURE}.{suffix}".format(preset=preset, paper=paper, figure=figure)
+            for figure in drawable(paper, preset)
+            for suffix in FORMATS
+        ),
+        f"results/{preset}/{paper}/tables/summary.html",
+        f"results/{preset}/{paper}/claims.json",
+        f"results/{preset}/{paper}/regression.txt",
+    ]
+
+
+def drawable(paper, preset):
+    """The figures of a paper whose experiments all exist under a preset."""
+    known = set(experiments(paper, preset))
+    return [name for name, figure in FIGURES[paper].items() if known.issuperset(figure.needs)]
+
+
+def tables(paper, preset):
+    return [
+        TABLE.format(preset=preset, paper=paper, experiment=experiment)
+        for experiment in experiments(paper, preset)
+    ]
+
+
+def cell_of(wildcards):
+    return spec.cell(wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset)
+
+
+def dataset_of(wildcards):
+    """The data set of a cell, where it has one, and the sha256 that it is checked against."""
+    dataset = cell_of(wildcards).dataset
+    return multiext(f"results/datasets/{dataset}", ".npz", ".npz.sha256") if dataset else []
+
+
+def runs(cells):
+    """Numbers and manifests."""
+    return [
+        f"{RUN}.{suffix}".format(**cell._asdict()) for cell in cells for suffix in ("npz", "json")
+    ]
+
+
+def runs_of_experiment(wildcards):
+    cells = spec.cells(wildcards.paper, wildcards.preset)
+    return runs(cell for cell in cells if cell.experiment == wildcards.experiment)
+
+
+def runs_of_paper(wildcards):
+    return runs(spec.cells(wildcards.paper, wildcards.preset))
+
+
+def tables_of_paper(wildcards):
+    return tables(wildcards.paper, wildcards.preset)
+
+
+def tables_of_figure(wildcards):
+    return [
+        TABLE.format(preset=wildcards.preset, paper=wildcards.paper, experiment=experiment)
+        for experiment in FIGURES[wildcards.paper][wildcards.figure].needs
+    ]
+
+
+def sources(pattern):
+    """Files of this checkout as input, which no storage provider holds."""
+    return [local(str(path)) for path in sorted(Path().glob(pattern)) if path.is_file()]
+
+
+def published_numbers(wildcards):
+    """A paper's published numbers, where it has any."""
+    return sources(f"replications/{wildcards.paper}/published.yaml")
+
+
+def baselines(wildcards):
+    """The accepted results: inputs always, never the output of a rule."""
+    return sources(f"replications/{wildcards.paper}/baselines/{wildcards.preset}/**/*")
+
+
+def caption(wildcards):
+    return FIGURES[wildcards.paper][wildcards.figure].caption
+
+
+def results_folder(wildcards, output):
+    """The folder of all results, wherever a storage provider keeps it."""
+    return str(output[0]).split(f"/{wildcards.preset}/")[0]
+
+
+def batching(wildcards, resources):
+    """How the seeds of a cell share a device: one after the other, or at once on an accelerator.
+    What was computed either way stays valid (Snakemake does not count params made from resources).
+    """
+    return "vmap" if resources.get("gpu") else "map"
+
+
+def minutes(wildcards):
+    """A cluster's time limit. Long cells go on from their checkpoint when they are started again."""
+    return {"quick": 30, "paper": 24 * 60}[wildcards.preset]
+
+
+# Params: a job runs again when one of these changes, and only then. Comments and docstrings do not count.
+
+
+def content(wildcards):
+    """What a data set must be, to the last bit: new code for the same data trains nothing again."""
+    return list(map(str, datasets.SOURCES[wildcards.dataset]))
+
+
+def spec_digest(wildcards):
+    return cell_of(wildcards).digest
+
+
+def source_digest(wildcards):
+    return provenance.source_digest(cell_of(wildcards))
+
+
+def code(*names):
+    """What the given sources do, for the steps after the simulation."""
+
+    def digest(wildcards):
+        paths = [provenance.ROOT / name.format(**dict(wildcards)) for name in names]
+        return [provenance._digest(path) for path in paths]
+
+    return digest

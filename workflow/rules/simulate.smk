@@ -1,0 +1,72 @@
+"""From data sets and specs to numbers: one job per cell, one table per experiment."""
+
+
+rule dataset:
+    output:
+        npz="results/datasets/{dataset}.npz",
+        sha256="results/datasets/{dataset}.npz.sha256",
+    log:
+        "results/datasets/logs/{dataset}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        content=content,
+    message:
+        "Prepare the data set {wildcards.dataset}"
+    shell:
+        "logged {log} python -m replications dataset {wildcards.dataset} --output {output.npz}"
+
+
+rule simulate:
+    input:
+        dataset_of,
+    output:
+        npz=f"{RUN}.npz",
+        manifest=f"{RUN}.json",
+    log:
+        f"{LOG}/simulate/{{paper}}/{{experiment}}/{{arm}}.log",
+    benchmark:
+        f"{BENCHMARK}/simulate/{{paper}}/{{experiment}}/{{arm}}.tsv"
+    conda:
+        "../../environment.yml"
+    # One thread and NPROC=1, always: the bits of a result depend on the size of JAX's thread pool.
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=minutes,
+        gpu=0,
+    params:
+        spec=spec_digest,
+        source=source_digest,
+        results=results_folder,
+        batching=batching,
+    message:
+        "Simulate {wildcards.paper}: {wildcards.experiment}, {wildcards.arm}"
+    shell:
+        "NPROC=1 logged {log} python -m replications simulate {wildcards.paper} {wildcards.experiment} {wildcards.arm}"
+        " --preset {wildcards.preset} --results {params.results} --batching {params.batching}"
+
+
+rule tabulate:
+    input:
+        runs_of_experiment,
+    output:
+        report(
+            TABLE,
+            caption="../report/table.rst",
+            category="{paper}",
+            subcategory="Tables",
+            labels={"table": "{experiment}", "content": "every seed and record"},
+        ),
+    log:
+        f"{LOG}/tabulate/{{paper}}/{{experiment}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=code("replications/results.py"),
+        results=results_folder,
+    message:
+        "Tabulate {wildcards.paper}: {wildcards.experiment}"
+    shell:
+        "logged {log} python -m replications tabulate {wildcards.paper} {wildcards.experiment}"
+        " --preset {wildcards.preset} --results {params.results}"
