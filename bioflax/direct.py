@@ -33,6 +33,9 @@ class DirectFeedback(nnx.Module):
         mode="sdfa"  B_l sign(e)                     mode="dkp"   B_l e, and dB_l = e h_l'
         mode="ifa"   B_1 e if l = 1, else W_l d_l-1  mode="bp"    dL/dh_l itself
 
+    ``y*`` and ``sign(e)`` go as they are, whatever the size of ``e``: a loss that is a mean over the
+    batch makes ``e`` small and leaves these two, so take the sum, or scale the target.
+
     Inside a block the gradient is exact, between blocks nothing flows back, and the readout has its
     true gradient. So anything may stand in a block (pooling, dropout, normalisation, attention),
     and the backward passes of the blocks are independent of each other. In ``ifa``, ``d_l`` is the
@@ -68,7 +71,7 @@ class DirectFeedback(nnx.Module):
       TypeError: a block or the readout puts out something else than one array.
 
     Reference: Nokland 2016 (``dfa``, ``ifa``); Frenkel, Lefebvre, Bol 2021 (``sdfa``, ``drtp``);
-    Webster, Choi, Ahn 2020 (``dkp``)::
+    Webster, Choi, Ahn 2021 (``dkp``)::
 
         @inproceedings{nokland2016direct,
           title={Direct feedback alignment provides learning in deep neural networks},

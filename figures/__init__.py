@@ -25,11 +25,16 @@ PublishedValues = Mapping[tuple[str, str, str], "Published"]
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture: the pure function that draws it, the experiments it needs, its caption."""
+    """One picture: the pure function that draws it, the experiments it needs, its caption.
+
+    A picture of a table also has its ``numbers``, and how to write them as ``markdown``.
+    """
 
     function: Callable[[Tables, PublishedValues], "Drawing"]
     needs: tuple[str, ...]
     caption: str
+    numbers: Callable[[Tables, PublishedValues], "pandas.DataFrame"] | None = None
+    markdown: Callable[["pandas.DataFrame"], str] | None = None
 
 
 def of(paper: str) -> dict[str, Figure]:

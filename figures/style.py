@@ -68,6 +68,7 @@ class Look(NamedTuple):
     line: Literal["-", "--", ":"] = "-"
     half: bool = False  # the published diamond is half filled, not open
     shade: str = ""  # one of ``shades``, for an arm of a sweep
+    published: bool = True  # there are published values of it: the legend shows their diamond
 
     @property
     def colour(self) -> str:
@@ -165,11 +166,18 @@ def published(
 
 
 def legend(figure: "Figure", looks: Iterable[Look], columns: int) -> None:
-    """Above all panels: a line per arm, with its published diamond on it."""
+    """Above all panels: a line per arm, with its published diamond on it if it has one."""
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=one.colour, linestyle=one.line, label=one.label, **one.diamond)
+        Line2D(
+            [],
+            [],
+            color=one.colour,
+            linestyle=one.line,
+            label=one.label,
+            **(one.diamond if one.published else {}),
+        )
         for one in looks
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=columns)

@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--output", type=Path, required=True, help="the .npz to write")
     made = verb("simulate", _simulate, "run one cell: train all its seeds and measure",
                 "paper", "experiment", "arm")  # fmt: skip
-    _preset(made), _results(made)
+    _common(made)
     made.add_argument("--seeds", type=_range, help="only these, as first:last+1, for example 0:10")
     made.add_argument("--datasets", type=Path, help="folder of the data sets' .npz files "
                       "(default: RESULTS/datasets)")  # fmt: skip
@@ -56,22 +56,23 @@ def _parser() -> argparse.ArgumentParser:
                       help="time between checkpoints (default: 60)")  # fmt: skip
     made = verb("tabulate", _tabulate, "write one tidy table of an experiment's cells",
                 "paper", "experiment")  # fmt: skip
-    _preset(made), _results(made)
+    _common(made)
     made = verb("plot", _plot, "draw one figure from the tables", "paper", "figure")
-    _preset(made), _results(made)
+    _common(made)
     made.add_argument("--formats", nargs="+", default=["pdf", "svg", "png"],
                       choices=("pdf", "svg", "png"), help="file formats (default: all)")  # fmt: skip
     made = verb("judge", _judge, "judge a paper's claims by the tables", "paper")
-    _preset(made), _results(made)
+    _common(made)
     made = verb("verdicts", _verdicts, "gather the papers' verdicts in one table")
     made.add_argument("papers", nargs="+", help="names of papers")
-    _preset(made), _results(made)
+    _common(made)
     made = verb("check", _check, "hold the numbers and verdicts against the baselines", "paper")
-    _preset(made), _results(made)
+    _common(made)
     made = verb("accept", _accept, "show what moved, then renew a paper's baselines", "paper")
-    _preset(made), _results(made)
+    _common(made)
     made.add_argument("--yes", action="store_true", help="do not ask")
     made = verb("readme", _readme, "write the accepted results into README.md")
+    _common(made)
     made.add_argument("--check", action="store_true", help="only say whether they are there")
     return parser
 
@@ -87,6 +88,11 @@ _MEANING = {
 
 def _preset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="quick", help="quick (default) or paper")
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    _preset(parser)
+    _results(parser)
 
 
 def _results(parser: argparse.ArgumentParser) -> None:
@@ -137,9 +143,7 @@ def _tabulate(options: argparse.Namespace) -> None:
 def _plot(options: argparse.Namespace) -> None:
     from replications import plotting
 
-    plotting.plot(
-        options.paper, options.figure, options.preset, options.results, options.formats
-    )
+    plotting.plot(options.paper, options.figure, options.preset, options.results, options.formats)
 
 
 def _judge(options: argparse.Namespace) -> None:
@@ -169,6 +173,8 @@ def _accept(options: argparse.Namespace) -> int:
 def _readme(options: argparse.Namespace) -> int:
     from replications import readme
 
+    if not options.check:
+        readme.take_pictures(options.results, options.preset)
     true = readme.write(Path("README.md"), options.check)
     if options.check and not true:
         print("README.md does not show the accepted results; run `python -m replications readme`")

@@ -9,7 +9,7 @@ as the infinity outside the region, which makes a mean infinite and shifts a med
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from math import inf, isfinite, log
+from math import inf, isfinite, log, nan
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -31,12 +31,19 @@ SYMBOLS: dict[Verdict, str] = {"reproduced": "✔", "inconclusive": "?", "not re
 
 
 class At(Strict):
-    """Which records of a run: ``start``, ``end``, an update, or what to ``take`` from a window."""
+    """Which records of a run: ``start``, ``end``, an update, or what to ``take`` from a window.
+
+    ``reaches`` is the first update at which the value has reached ``level``, from whichever side it
+    starts (infinite where it never does); ``relative``: the level is a fraction of the last value.
+    ``slope`` (per update) and ``r_squared`` are those of a straight line through the window.
+    """
 
     from_step: int = 0
     to_step: int | None = None
     from_epoch: float = 0
-    take: Literal["first", "last", "min", "max", "mean"]
+    take: Literal["first", "last", "min", "max", "mean", "reaches", "slope", "r_squared"]
+    level: float | None = None
+    relative: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -49,7 +56,15 @@ class At(Strict):
             return {"take": "first" if data == "start" else "last"}
         return data
 
+    @model_validator(mode="after")
+    def _level_to_reach(self) -> "At":
+        if (self.take == "reaches") != (self.level is not None):
+            raise ValueError("a level is what `take: reaches` needs, and nothing else")
+        return self
+
     def __str__(self) -> str:
+        if self.level is not None:
+            return f"reaches {self.level:g}" + (" of its end" if self.relative else "")
         if self.to_step is None and not self.from_step and not self.from_epoch:
             name = {"first": "start", "last": "end"}.get(self.take)
             return f"at the {name}" if name else f"{self.take} over the run"
@@ -67,7 +82,8 @@ class Quantity(Strict):
     measure: spec.Measure
     layer: str = ""
     at: At = At(take="last")
-    scale: Literal["plain", "log10", "percent"] = "plain"
+    # Of every record, before ``at`` takes one. accuracy: 1 - an error.
+    scale: Literal["plain", "log10", "percent", "accuracy"] = "plain"
 
     def __str__(self) -> str:
         name = f"{self.measure}/{self.layer}" if self.layer else self.measure
@@ -182,11 +198,14 @@ class Claim(Strict):
     statement: str
     published: Published
     parts: list[Part] = Field(min_length=1)
-    presets: dict[Preset, Saying] = Field(default_factory=dict)
+    # Null: the claim cannot be judged under that preset, and is left out of its verdicts.
+    presets: dict[Preset, Saying | None] = Field(default_factory=dict)
 
     def under(self, preset: str) -> tuple[str, list[Part]]:
-        """The statement and the parts under ``preset``."""
+        """The statement and the parts under ``preset``; no parts where it says nothing."""
         own = self.presets.get(cast(Preset, preset), Saying())
+        if own is None:
+            return self.statement, []
         return own.statement or self.statement, own.parts or self.parts
 
 
@@ -257,25 +276,40 @@ def per_seed(q: Quantity, table: pd.DataFrame) -> pd.Series:
         raise UserError(
             f"{q.experiment}/{q.arm}: {q.measure} was not recorded {q.at}; nearest record: {close}"
         )
-    # NumPy's reductions, because those of pandas pass over NaN.
-    take: dict[str, Callable[[np.ndarray], float]] = {
-        "first": lambda x: x[0],
-        "last": lambda x: x[-1],
-        "min": np.min,
-        "max": np.max,
-        "mean": np.mean,
+    taken = {
+        seed: _take(q.at, run["step"].to_numpy(), _scaled(run["value"].to_numpy(), q.scale))
+        for seed, run in rows[inside].groupby("seed")
     }
-    seeds = rows["seed"].unique()
-    values = rows[inside].groupby("seed")["value"].agg(lambda x: take[q.at.take](x.to_numpy()))
-    values = values.reindex(seeds).astype(float)
-    if q.scale == "percent":
+    return pd.Series(taken, dtype=float).reindex(rows["seed"].unique())
+
+
+def _scaled(values: np.ndarray, scale: str) -> np.ndarray:
+    if scale == "percent":
         return 100 * values
-    return _log10(values) if q.scale == "log10" else values
-
-
-def _log10(values: pd.Series) -> pd.Series:
+    if scale == "accuracy":
+        return 1 - values
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log10(values)
+        return np.log10(values) if scale == "log10" else values
+
+
+def _take(at: At, steps: np.ndarray, values: np.ndarray) -> float:
+    if at.take == "first":
+        return float(values[0])
+    if at.take == "last":
+        return float(values[-1])
+    if at.take in ("min", "max", "mean"):
+        # NumPy's reductions, because those of pandas pass over NaN.
+        return float(getattr(np, at.take)(values))
+    if not np.isfinite(values).all():
+        return nan
+    if at.level is not None:
+        level = at.level * values[-1] if at.relative else at.level
+        there = values >= level if values[0] < level else values <= level
+        return float(steps[np.argmax(there)]) if there.any() else inf
+    if len(steps) < 2:
+        raise UserError(f"no line through {len(steps)} record ({at})")
+    line = scipy.stats.linregress(steps, values)
+    return float(line.slope if at.take == "slope" else line.rvalue**2)
 
 
 def judge_part(part: Part, table: Table) -> dict[str, Any]:
@@ -345,6 +379,8 @@ def judge(paper: str, preset: str, results: Path, folder: Path = spec.HERE) -> l
     judged = []
     for claim in claims:
         statement, parts = claim.under(preset)
+        if not parts:
+            continue
         done = [judge_part(part, table) for part in parts]
         judged.append(
             {

@@ -10,23 +10,28 @@ from replications.spec import Init
 GRID = 21
 
 
-def initializer(init: Init) -> jax.nn.initializers.Initializer:
-    """``init`` as ``(key, shape, dtype) -> array``. ``shape`` is a kernel's: inputs before outputs."""
+def initializer(init: Init, fan_in: int | None = None) -> jax.nn.initializers.Initializer:
+    """``init`` as ``(key, shape, dtype) -> array``. ``shape`` is a kernel's: inputs before outputs.
 
-    def draw(key, shape, dtype=jnp.float32, out_sharding=None):  # type: ignore[no-untyped-def]
+    ``fan_in``: of the layer, for a bias, whose shape does not tell it.
+    """
+
+    def draw(key, shape, dtype=jnp.float32, out_sharding=None):
         del out_sharding
-        if init.kind in ("zeros", "grid"):
+        # A grid, and feedback equal to the forward weights, are filled in by ``networks.build``.
+        if init.kind in ("zeros", "grid", "forward_weights"):
             return jnp.zeros(shape, dtype)
         if init.kind == "constant":
             return jnp.full(shape, init.value, dtype)
         if init.kind == "normal":
             return init.value * jax.random.normal(key, shape, dtype)
-        fan_in, fan_out = math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
+        inputs = fan_in or math.prod(shape[:-1])
         if init.kind == "fan_sum_normal":
-            return jax.random.normal(key, shape, dtype) / math.sqrt(fan_in + fan_out)
+            fan_out = math.prod(shape[:-2]) * shape[-1]
+            return jax.random.normal(key, shape, dtype) / math.sqrt(inputs + fan_out)
         scale = {
             "uniform": init.value,
-            "fan_in_uniform": 1 / math.sqrt(fan_in),
+            "fan_in_uniform": 1 / math.sqrt(inputs),
             # Direct feedback has the shape (outputs of the net, *units that receive it).
             "receiver_uniform": 1 / math.sqrt(math.prod(shape[1:])),
         }[init.kind]
@@ -44,7 +49,7 @@ def grid_start(seed: jax.Array, half_width: float) -> tuple[jax.Array, jax.Array
 def sparse(draw: jax.nn.initializers.Initializer, absent: float) -> jax.nn.initializers.Initializer:
     """``draw`` with a fraction ``absent`` of the elements set to zero at random."""
 
-    def masked(key, shape, dtype=jnp.float32, out_sharding=None):  # type: ignore[no-untyped-def]
+    def masked(key, shape, dtype=jnp.float32, out_sharding=None):
         del out_sharding
         present = jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - absent, shape)
         return draw(key, shape, dtype) * present

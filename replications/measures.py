@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import bioflax
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+import bioflax
 from replications.networks import by_layer
 from replications.outputs import OnOutput
 from replications.spec import RunSpec

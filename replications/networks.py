@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import bioflax
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+import bioflax
 from replications.initializers import grid_start, initializer, sparse
 from replications.spec import RunSpec
 from replications.streams import stream
@@ -62,55 +62,62 @@ def layer_rule(spec: RunSpec) -> bioflax.Rule:
     return bioflax.Backprop()
 
 
-def build(
-    spec: RunSpec, input_shape: tuple[int, ...], outputs: int, seed: jax.Array
-) -> nnx.Module:
+def build(spec: RunSpec, input_shape: tuple[int, ...], outputs: int, seed: jax.Array) -> nnx.Module:
     """The network of ``spec`` for inputs of shape ``input_shape``, drawn from ``seed``'s streams."""
     key = jax.random.key(seed)
     rngs = nnx.Rngs(
         params=stream(key, "init"), feedback=stream(key, "feedback"), dropout=stream(key, "dropout")
     )
     net, dtype, rule = spec.network, jnp.dtype(spec.dtype), layer_rule(spec)
-    common = {
-        "use_bias": net.bias,
-        "bias_init": initializer(net.bias_init),
-        "param_dtype": dtype,
-        "rngs": rngs,
-    }
-    kernel_init = initializer(net.init)
+    common = {"use_bias": net.bias, "param_dtype": dtype, "rule": rule, "rngs": rngs}
+
+    def drawn(fan_in: int, first: bool = False) -> dict[str, Any]:
+        """The initializers of a layer with ``fan_in`` inputs to a unit."""
+        own = net.first_init if first and net.first_init else None
+        return {
+            "kernel_init": initializer(own or net.init),
+            "bias_init": initializer(own or net.bias_init, fan_in),
+        }
+
     function = ACTIVATIONS[net.activation]
-    first = [nnx.Dropout(net.dropout_input, rngs=rngs)] if net.dropout_input else []
-    last = [nnx.Dropout(net.dropout_hidden, rngs=rngs)] if net.dropout_hidden else []
+
+    def dropout(rate: float) -> list[Any]:
+        # A module of its own each time: the blocks of direct feedback share no random state.
+        return [nnx.Dropout(rate, rngs=rngs)] if rate else []
+
     blocks: list[Any] = []
     features, spatial = input_shape[-1], input_shape[:-1]
     for width in net.convolutions:
-        conv = bioflax.Conv(
-            features, width, (5, 5), padding=2, rule=rule, kernel_init=kernel_init, **common
-        )
+        inits = drawn(25 * features, first=not blocks)
+        conv = bioflax.Conv(features, width, (5, 5), padding=2, **inits, **common)
         blocks.append([conv, function, pool])
         features, spatial = width, tuple((n - 3) // 2 + 1 for n in spatial)
     if net.convolutions:
         features *= math.prod(spatial)
-    deep = len(net.hidden) > DEEP and len(set(net.hidden)) == 1
+    # Indirect feedback goes from layer to layer, and masks differ from layer to layer.
+    alike = len(set(net.hidden)) == 1 and not net.dropout_hidden
+    deep = len(net.hidden) > DEEP and alike and spec.rule != "indirect_feedback_alignment"
     for i, width in enumerate(net.hidden[:1] if deep else net.hidden):
-        linear = bioflax.Linear(features, width, rule=rule, kernel_init=kernel_init, **common)
+        inits = drawn(features, first=not blocks)
+        linear = bioflax.Linear(features, width, **inits, **common)
         shape = [flatten] if net.convolutions and i == 0 else []
-        blocks.append([*shape, linear, function, *last])
+        blocks.append([*shape, linear, function, *dropout(net.dropout_hidden)])
         features = width
     if blocks:
-        blocks[0] = first + blocks[0]
+        blocks[0] = dropout(net.dropout_input) + blocks[0]
     if deep:
 
         def one_more(rngs: nnx.Rngs) -> nnx.Module:
             own = common | {"rngs": rngs}
-            layer = bioflax.Linear(features, features, rule=rule, kernel_init=kernel_init, **own)
+            layer = bioflax.Linear(features, features, **drawn(features), **own)
             return nnx.Sequential(layer, function)
 
         blocks.append(bioflax.Stack(one_more, len(net.hidden) - 1, rngs=rngs))
     readout_init = initializer(net.readout_init or net.init)
     if net.sparsity:
         readout_init = sparse(readout_init, net.sparsity)
-    readout = bioflax.Linear(features, outputs, rule=rule, kernel_init=readout_init, **common)
+    inits = drawn(features) | {"kernel_init": readout_init}
+    readout = bioflax.Linear(features, outputs, **inits, **common)
     if net.init.kind == "grid":
         hidden_weight, readout_weight = grid_start(seed, net.init.value)
         blocks[0][0].kernel[...] = jnp.full((1, 1), hidden_weight, dtype)
@@ -124,7 +131,14 @@ def build(
             feedback_init=initializer(net.feedback_init),
             example=jax.ShapeDtypeStruct((1, *input_shape), dtype),
         )
-    return Layered([b if isinstance(b, nnx.Module) else nnx.Sequential(*b) for b in blocks], readout)
+    model = Layered(
+        [b if isinstance(b, nnx.Module) else nnx.Sequential(*b) for b in blocks], readout
+    )
+    if net.feedback_init.kind == "forward_weights":
+        for _, layer in nnx.iter_modules(model):
+            if isinstance(getattr(layer, "feedback", None), bioflax.Feedback):
+                layer.feedback[...] = layer.kernel[...]
+    return model
 
 
 def by_layer(values: dict[str, jax.Array]) -> dict[str, jax.Array]:

@@ -66,4 +66,4 @@ def keep_zeros() -> optax.GradientTransformation:
         del weights
         return jax.tree.map(lambda u, p: jnp.where(p, u, 0), updates, present), present
 
-    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
+    return optax.GradientTransformation(init, update)

@@ -30,6 +30,7 @@ class Published(Strict):
     place: str
     source: str
     n: int | None = None
+    sd: float | None = None
 
 
 def published(paper: str) -> dict[tuple[str, str, str], Published]:
@@ -69,7 +70,24 @@ def plot(
     paths = [folder / f"{name}.{one}" for one in formats]
     for path in paths:
         save(drawing, path)
+    _write_numbers(figures.find(paper, name), tables, published(paper), folder / name)
     return paths
+
+
+def _write_numbers(
+    figure: figures.Figure,
+    tables: figures.Tables,
+    published: figures.PublishedValues,
+    stem: Path,
+) -> None:
+    """Beside the picture of a table, the same as CSV and as Markdown."""
+    if figure.numbers is None or figure.markdown is None:
+        return
+    numbers = figure.numbers(tables, published)
+    with atomically(stem.with_suffix(".csv")) as temporary:
+        numbers.to_csv(temporary, index=False)
+    with atomically(stem.with_suffix(".md")) as temporary:
+        temporary.write_text(figure.markdown(numbers))
 
 
 def save(drawing: "Figure", path: Path) -> None:

@@ -5,14 +5,17 @@ a test can hold the file to them.
 """
 
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
+import figures
 from replications import baselines, claims, plotting, spec
 from replications.errors import UserError
 from replications.files import atomically
+from replications.results import paper_folder
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 HEAD = (
@@ -36,7 +39,31 @@ def write(file: Path, check: bool = False) -> bool:
 
 def results() -> str:
     """The results of all papers, as Markdown."""
-    return "\n\n".join(_paper(paper) for paper in spec.papers())
+    accepted = [p for p in spec.papers() if any(_accepted(p, q) for q in spec.PRESETS)]
+    return "\n\n".join(_paper(paper) for paper in accepted)
+
+
+def _accepted(paper: str, preset: str) -> bool:
+    return baselines.folder_of(paper, preset).is_dir()
+
+
+def picture(paper: str) -> Path:
+    """The copy of a paper's first figure that README.md shows: an input, no rule writes it."""
+    return spec.HERE / paper / "picture.png"
+
+
+def first_figure(paper: str) -> tuple[str, figures.Figure]:
+    return next(iter(figures.of(paper).items()))
+
+
+def take_pictures(folder: Path, preset: str) -> None:
+    """Copy the first figure of every paper that has been drawn under ``folder``."""
+    for paper in spec.papers():
+        name, _ = first_figure(paper)
+        drawn = paper_folder(folder, preset, paper) / "figures" / f"{name}.png"
+        if drawn.exists():
+            with atomically(picture(paper)) as temporary:
+                shutil.copyfile(drawn, temporary)
 
 
 def _paper(paper: str) -> str:
@@ -44,6 +71,10 @@ def _paper(paper: str) -> str:
     rows = [row for preset in reversed(spec.PRESETS) for row in _numbers(paper, preset)]
     verdicts = [row for preset in reversed(spec.PRESETS) for row in _verdicts(paper, preset)]
     parts = [f"### [{content.title}](replications/{paper}/README.md)", content.reference + "."]
+    if picture(paper).exists():
+        name, figure = first_figure(paper)
+        link = picture(paper).relative_to(spec.HERE.parent)
+        parts.append(f"![{name}]({link})\n\n{figure.caption}")
     if rows:
         parts.append("\n".join([HEAD, *rows]))
     if verdicts:
@@ -92,8 +123,8 @@ def _row(  # type: ignore[no-untyped-def]
 
 def _verdicts(paper: str, preset: str) -> Iterator[str]:
     accepted = baselines.accepted_verdicts(baselines.folder_of(paper, preset))
-    words = {claim.id: claim.statement for claim in claims.load(paper)}
+    words = {claim.id: claim.under(preset)[0] for claim in claims.load(paper)}
     for name, verdict in accepted.items():
-        statement = " ".join(words.get(name, "").split())
+        statement = " ".join(words.get(name, "").split()).replace("|", "\\|")
         symbol = claims.SYMBOLS[verdict]  # type: ignore[index]
         yield f"| {name} | {preset} | {symbol} {verdict} | {statement} |"

@@ -54,9 +54,7 @@ def read_run(path: Path) -> Run:
     with np.load(path) as arrays:
         measures = {name: arrays[name] for name in arrays.files if name not in _NOT_MEASURES}
         manifest = json.loads(path.with_suffix(".json").read_text())
-        return Run(
-            arrays["seeds"], arrays["step"], arrays["first_losses"], measures, manifest
-        )
+        return Run(arrays["seeds"], arrays["step"], arrays["first_losses"], measures, manifest)
 
 
 def tabulate(paper: str, experiment: str, preset: str, results: Path) -> pd.DataFrame:

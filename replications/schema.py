@@ -26,7 +26,9 @@ def read_yaml(path: Path) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', error)}") from None
+        raise UserError(
+            f"{path}:{line} not valid YAML: {getattr(error, 'problem', error)}"
+        ) from None
 
 
 def parse(model: type[Model], data: Any, where: str) -> Model:

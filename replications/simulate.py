@@ -57,8 +57,13 @@ def simulate(
     if missing or kept is None:
         # The bound on time between checkpoints is the only clock in here; it moves no number.
         with jax.enable_x64(cell.spec.dtype == "float64"):
-            run = _compute(cell, missing, datasets or folder / "datasets", batching,
-                           Checkpoint(path, cell, checkpoint_seconds))
+            run = _compute(
+                cell,
+                missing,
+                datasets or folder / "datasets",
+                batching,
+                Checkpoint(path, cell, checkpoint_seconds),
+            )
         results.write_run(path, run if kept is None else _join(kept, run))
         Checkpoint(path, cell, 0).remove()
     return path
@@ -68,10 +73,9 @@ def _kept(path: Path, cell: Cell) -> results.Run | None:
     if not path.exists():
         return None
     run = results.read_run(path)
-    same = (
-        run.manifest["spec_digest"] == cell.digest
-        and run.manifest["source_digest"] == provenance.source_digest(cell)
-    )
+    same = run.manifest["spec_digest"] == cell.digest and run.manifest[
+        "source_digest"
+    ] == provenance.source_digest(cell)
     return run if same else None
 
 
@@ -174,8 +178,9 @@ def _run(
     # Without shuffling the first order serves all epochs, and none of their borders matters.
     per_order = functions.steps_per_epoch if functions.shuffled else when[-1] + 1
     indices, epoch = None, -1
+    goal = spec.stop_below_train_error
     for begin, end in zip(when[len(records) - 1 : -1], when[len(records) :], strict=True):
-        before = jax.tree.map(jnp.copy, state) if _may_stop(spec) else None
+        before = jax.tree.map(jnp.copy, state) if goal is not None else None
         step = begin
         while step < end:
             if step // per_order != epoch:
@@ -186,13 +191,13 @@ def _run(
             step += updates
         state, values = compiled.measure(state, seed, data)
         new = _on_host(values, batching)
-        if before is not None:
+        if goal is not None and before is not None:
             # A run that has reached its goal stays as it was while others of its group go on.
-            stopped = before.average_error <= spec.stop_below_train_error
+            stopped = before.average_error <= goal
             state = _where(stopped, before, state)
             at_rest = np.atleast_1d(np.asarray(stopped))
             new = {name: np.where(at_rest, records[-1][name], value) for name, value in new.items()}
-            if bool(jnp.all(state.average_error <= spec.stop_below_train_error)):
+            if bool(jnp.all(state.average_error <= goal)):
                 records += [new] * (len(when) - len(records))
                 bar.update(when[-1] - begin)
                 break
@@ -202,10 +207,6 @@ def _run(
     done = {name: np.stack([r[name] for r in records], axis=1) for name in records[0]}
     losses = np.asarray(state.first_losses)
     return done | {"first_losses": losses if batching == "vmap" else losses[None]}
-
-
-def _may_stop(spec: RunSpec) -> bool:
-    return spec.stop_below_train_error is not None
 
 
 def _where(stopped: jax.Array, old: State, new: State) -> State:

@@ -7,6 +7,7 @@ imports jax, so that the workflow can plan in an instant.
 
 import hashlib
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -50,7 +51,8 @@ class Init(Strict):
     """How an array is drawn: ``zeros``, ``{uniform: a}`` (U[-a, a]), ``{normal: s}`` (N(0, s^2)),
     ``fan_in_uniform`` (U[-1/sqrt(fan_in), +], Torch's default), ``fan_sum_normal``
     (variance 1/(fan_in + fan_out)), ``receiver_uniform`` (U[-1/sqrt(n), +], n units that receive it),
-    ``{constant: c}``, or ``{grid: h}`` (the seed picks a point of a 21 x 21 grid over [-h, h]^2)."""
+    ``forward_weights`` (feedback that starts as the layer's own W), ``{constant: c}``, or
+    ``{grid: h}`` (the seed picks a point of a 21 x 21 grid over [-h, h]^2)."""
 
     kind: Literal[
         "zeros",
@@ -59,6 +61,7 @@ class Init(Strict):
         "fan_in_uniform",
         "fan_sum_normal",
         "receiver_uniform",
+        "forward_weights",
         "constant",
         "grid",
     ]
@@ -137,6 +140,8 @@ class Network(Strict):
     output: Literal["linear", "logistic"] = "linear"
     bias: bool = True
     init: Init
+    # The first layer's own, weights and biases, where it differs.
+    first_init: Init | None = None
     # The readout's own scale, where it differs.
     readout_init: Init | None = None
     bias_init: Init = Init(kind="zeros")
@@ -145,6 +150,13 @@ class Network(Strict):
     sparsity: float = Field(default=0.0, ge=0.0, lt=1.0)
     dropout_input: float = Field(default=0.0, ge=0.0, lt=1.0)
     dropout_hidden: float = Field(default=0.0, ge=0.0, lt=1.0)
+
+    @field_validator("hidden", mode="before")
+    @classmethod
+    def _layers_by_units(cls, hidden: Any) -> Any:
+        """``7x240``, as the papers write it: seven layers of 240 units."""
+        match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", hidden) if isinstance(hidden, str) else None
+        return [int(match[2])] * int(match[1]) if match else hidden
 
 
 class Sgd(Strict):
@@ -220,6 +232,8 @@ class RunSpec(Strict):
     mirror_rate: float = 0.1
     # Fast-sign adversarial training: the step on the input, 0 for none.
     adversarial: float = 0.0
+    # The first hidden layer does not learn in the first so many epochs.
+    frozen_epochs: int = Field(default=0, ge=0)
     # Stop once the moving average of the training error (3/4 old + 1/4 new, per epoch) is below.
     stop_below_train_error: float | None = None
     dtype: Literal["float32", "float64"] = "float32"
@@ -231,6 +245,14 @@ class RunSpec(Strict):
         if len(set(measures)) != len(measures):
             raise ValueError("a measure is named twice")
         return measures
+
+    @model_validator(mode="after")
+    def _feedback_has_forward_weights(self) -> "RunSpec":
+        if self.network.feedback_init.kind == "forward_weights" and "direct" in self.rule:
+            raise ValueError(
+                f"network.feedback_init: {self.rule} has no forward_weights to start as"
+            )
+        return self
 
     @model_validator(mode="after")
     def _stops_by_epochs(self) -> "RunSpec":
@@ -328,7 +350,9 @@ def _short(file: Path) -> str:
 
 
 # Choices of one among several: naming another one replaces the base's, it does not join it.
-_CHOICES = {"task", "init", "readout_init", "bias_init", "feedback_init", "record"}
+_CHOICES = {
+    "task", "init", "first_init", "readout_init", "bias_init", "feedback_init", "record"
+}  # fmt: skip
 _OPTIMIZERS = {"sgd", "rmsprop", "adam"}
 
 

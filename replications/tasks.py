@@ -1,5 +1,6 @@
 """Where the examples come from: a random teacher, an image data set, or given patterns."""
 
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ def _teacher(task: Teacher, dtype: jnp.dtype) -> Task:
     key = jax.random.key(task.seed)
     widths = [task.inputs, *task.hidden, task.outputs]
     layers = []
-    for i, shape in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, shape in enumerate(itertools.pairwise(widths)):
         weights = initializer(task.weights)(stream(key, f"teacher weights {i}"), shape, dtype)
         biases = initializer(task.biases)(stream(key, f"teacher biases {i}"), shape[1:], dtype)
         layers.append((weights, biases))

@@ -7,12 +7,12 @@ the other through the same executable, or all at once under vmap) is ``replicati
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import bioflax
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
 
+import bioflax
 from replications import networks
 from replications.measures import Measures
 from replications.optimizers import optimizer
@@ -90,7 +90,7 @@ def program(spec: RunSpec, task: Task) -> Program:
             indices = jax.random.permutation(key, examples)
         return jnp.pad(indices, (0, steps_per_epoch * batch - examples))
 
-    def batch_loss(weights, rest, x, y, present, key):  # type: ignore[no-untyped-def]
+    def batch_loss(weights, rest, x, y, present, key):
         model = nnx.merge(graph, weights, rest, copy=True)
         if spec.rule == "node_perturbation":
             value, z = _node_perturbation(model, loss, x, y, spec.perturbation, key)
@@ -101,16 +101,16 @@ def program(spec: RunSpec, task: Task) -> Program:
             value = value / jnp.sum(present)
         return value, (z, nnx.split(model, trained, ...)[2])
 
-    def attacked(weights, rest, x, y, present, key):  # type: ignore[no-untyped-def]
+    def attacked(weights, rest, x, y, present, key):
         """Fast-sign adversarial inputs, through exact backprop whatever the rule."""
 
-        def of_input(x):  # type: ignore[no-untyped-def]
+        def of_input(x):
             model = bioflax.convert(nnx.merge(graph, weights, rest, copy=True), bioflax.Backprop())
             return jnp.sum(loss(model(x), y) * present)
 
         return x + spec.adversarial * jnp.sign(jax.grad(of_input)(x))
 
-    def mirrored(weights, rest, key):  # type: ignore[no-untyped-def]
+    def mirrored(weights, rest, key):
         model = nnx.merge(graph, weights, rest, copy=True)
         bioflax.mirror(model, key)
         return nnx.split(model, trained, ...)[2]
@@ -128,6 +128,9 @@ def program(spec: RunSpec, task: Task) -> Program:
         (_, (z, rest)), gradient = jax.value_and_grad(batch_loss, has_aux=True)(
             state.trained, state.rest, x, y, present, key
         )
+        if spec.frozen_epochs:
+            free = state.step >= spec.frozen_epochs * steps_per_epoch
+            gradient = _first_block_times(free, gradient)
         updates, moments = update.update(gradient, state.optimizer, state.trained)
         weights = optax.apply_updates(state.trained, updates)
         if spec.rule == "weight_mirror":
@@ -161,9 +164,7 @@ def program(spec: RunSpec, task: Task) -> Program:
 
     measures = Measures(spec, still, draw, loss, wrong)
 
-    def measure(
-        state: State, seed: jax.Array, data: Data
-    ) -> tuple[State, dict[str, jax.Array]]:
+    def measure(state: State, seed: jax.Array, data: Data) -> tuple[State, dict[str, jax.Array]]:
         """What the spec asks for, at the present weights; the running sums begin anew."""
         values = measures(state, seed, data)
         seen = state.sums / state.sums[2]
@@ -181,7 +182,15 @@ def _trained(spec: RunSpec) -> Any:
     return nnx.All(nnx.Param, nnx.PathContains("readout")) if spec.rule == "shallow" else nnx.Param
 
 
-def _node_perturbation(model, loss, x, y, deviation, key):  # type: ignore[no-untyped-def]
+def _first_block_times(factor: jax.Array, gradient: Any) -> Any:
+    """``gradient`` with that of the first hidden layer multiplied by ``factor``."""
+    flat = nnx.to_flat_state(gradient)
+    scaled = [(p, jax.tree.map(lambda g: g * factor, v) if p[:2] == ("blocks", 0) else v)
+              for p, v in flat]  # fmt: skip
+    return nnx.from_flat_state(scaled)
+
+
+def _node_perturbation(model, loss, x, y, deviation, key):
     """Hidden units learn from noise and one global reward: dh = (L(h + noise) - L(h)) noise / s^2.
 
     The readout learns by its exact gradient, as in Lillicrap et al. (2014), Fig. 1d.

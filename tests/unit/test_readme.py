@@ -38,7 +38,9 @@ def test_the_harness_understands_the_commands_in_the_readme():
 
 
 def test_the_snakemake_targets_in_the_readme_are_papers_or_files_that_rules_make():
-    named = [word for words in commands(["snakemake"]) for word in words if not word.startswith("-")]
+    named = [
+        word for words in commands(["snakemake"]) for word in words if not word.startswith("-")
+    ]
     papers = {name for name in named if name in spec.papers()}
     files = {name for name in named if name.startswith("results/")}
     assert papers

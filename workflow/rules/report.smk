@@ -10,7 +10,7 @@ rule summary_page:
             caption="../report/summary.rst",
             category="{paper}",
             subcategory="Tables",
-            labels={"table": "all experiments", "content": "end of training"},
+            labels={"table": "every experiment, at the end of training"},
         ),
     log:
         f"{LOG}/summary_page/{{paper}}.log",

@@ -51,13 +51,7 @@ rule tabulate:
     input:
         runs_of_experiment,
     output:
-        report(
-            TABLE,
-            caption="../report/table.rst",
-            category="{paper}",
-            subcategory="Tables",
-            labels={"table": "{experiment}", "content": "every seed and record"},
-        ),
+        TABLE,
     log:
         f"{LOG}/tabulate/{{paper}}/{{experiment}}.log",
     conda:

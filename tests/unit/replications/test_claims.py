@@ -127,6 +127,60 @@ def test_a_record_is_chosen_by_update_or_pass(at, expected):
     assert judged({"value": {"at": at}, "above": 0}, table)["estimate"] == expected
 
 
+@pytest.mark.parametrize(
+    ("values", "at", "expected"),
+    [
+        ([9.0, 4.0, 2.0], {"level": 4}, 10),
+        ([9.0, 4.0, 2.0], {"level": 3}, 20),
+        ([0.1, 0.8, 0.9], {"level": 0.8}, 10),
+        ([0.1, 0.8, 0.9], {"level": 0.9, "relative": True}, 20),
+        ([0.1, 0.8, 0.8], {"level": 0.9, "relative": True}, 10),
+        # A level once reached may be left again.
+        ([9.0, 4.0, 8.0], {"level": 5}, 10),
+    ],
+)
+def test_a_level_is_reached_at_the_first_record_on_its_other_side(values, at, expected):
+    table = tidy({("a", "test_error", ""): np.tile(values, (3, 1))})
+    found = judged({"value": {"at": {"take": "reaches", **at}}, "above": 0}, table)
+    assert found["estimate"] == expected
+
+
+def test_a_time_before_one_that_never_comes_is_a_ratio_of_0():
+    runs = {("a", "test_error", ""): np.tile([0.9, 0.1, 0.1], (3, 1)),
+            ("a", "weight_angle", "readout"): np.tile([90.0, 30.0, 20.0], (3, 1))}  # fmt: skip
+    part = {
+        "value": {"scale": "accuracy", "at": {"take": "reaches", "level": 0.9, "relative": True}},
+        "over": {"measure": "weight_angle", "layer": "readout", "scale": "plain",
+                 "at": {"take": "reaches", "level": 5}},
+        "below": 1,
+    }  # fmt: skip
+    found = judged(part, tidy(runs))
+    assert (found["estimate"], found["diverged"], found["verdict"]) == (0, 0, "reproduced")
+
+
+def test_a_run_that_diverged_reaches_nothing():
+    table = tidy({("a", "test_error", ""): np.array([[9.0, 1.0, nan], [9.0, 1.0, 1.0]])})
+    found = judged({"value": {"at": {"take": "reaches", "level": 5}}, "below": 99}, table)
+    assert (found["verdict"], found["diverged"]) == ("not reproduced", 1)
+
+
+def test_the_line_through_the_logarithms_of_a_decay_is_its_rate():
+    steps = (0, 10, 20, 30)
+    kept = {("a", "test_error", ""): np.tile([0.99**t for t in steps], (2, 1))}
+    bent = {("b", "test_error", ""): np.tile([1, 1, 0.5, 0.1], (2, 1))}
+    table = tidy(kept | bent, steps)
+    slope = {"scale": "log10", "at": {"take": "slope"}}
+    found = judged({"value": slope, "around": np.log10(0.99), "margin": 1e-9}, table)
+    assert found["verdict"] == "reproduced"
+    straight = {"scale": "log10", "at": {"take": "r_squared"}}
+    assert judged({"value": straight, "above": 0.9999}, table)["verdict"] == "reproduced"
+    of_b = {**straight, "arm": "b"}
+    assert judged({"value": of_b, "above": 0.9999}, table)["verdict"] == "not reproduced"
+    one = {**straight, "at": {"take": "slope", "from_step": 30}}
+    with pytest.raises(UserError, match="no line through 1 record"):
+        judged({"value": one, "above": 0}, table)
+
+
 @pytest.mark.parametrize("bound", [{"below": 1.0}, {"above": -1.0}, {"margin": 1.0}])
 @pytest.mark.parametrize("aggregate", ["mean", "worst"])
 def test_a_diverged_run_is_the_worst_case_whichever_side_is_good(bound, aggregate):
@@ -253,6 +307,14 @@ def test_a_preset_may_say_something_else(write, tmp_path):
     assert [part.below for part in loaded.under("paper")[1]] == [0.5, 0]
 
 
+def test_a_claim_may_say_nothing_under_a_preset(write, tmp_path):
+    save(tmp_path, errors(a=[0.1, 0.11], b=[0.5, 0.5]))
+    silent = {**CLAIM, "id": "T2", "presets": {"quick": None}}
+    (claim,) = claims.judge("toy", "quick", tmp_path, write(CLAIM, silent))
+    assert claim["id"] == "T1"
+    assert claims.load("toy", tmp_path / "papers")[1].under("paper")[1]
+
+
 def test_verdicts_join_papers_into_one_table_with_the_same_bytes_every_time(write, tmp_path):
     save(tmp_path, errors(a=[0.1, 0.11, nan], b=[0.5, 0.5, 0.6]))
     folder = write(CLAIM)
@@ -291,6 +353,10 @@ def changed(part=None, **keys):
         (changed({"confidence": 95}), r"confidence: 95 is wrong"),
         ({**CLAIM, "parts": []}, r"claims.0.parts"),
         (
+            changed({"value": {**CLAIM["parts"][0]["value"], "at": {"take": "reaches"}}}),
+            r"a level is what `take: reaches` needs",
+        ),
+        (
             changed(published={**CLAIM["published"], "certainty": "D"}),
             r"certainty: unknown value 'D'",
         ),
@@ -298,7 +364,10 @@ def changed(part=None, **keys):
             changed({"value": {**CLAIM["parts"][0]["value"], "at": "ende"}}),
             r"'ende'; did you mean 'end'",
         ),
-        (changed({"value": {**CLAIM["parts"][0]["value"], "measure": "eror"}}), r"'test_error'"),
+        (
+            changed({"value": {**CLAIM["parts"][0]["value"], "measure": "test_eror"}}),
+            r"'test_error'",
+        ),
     ],
 )
 def test_a_claim_written_wrongly_is_one_line_that_names_it(write, claim, message):

@@ -8,6 +8,7 @@ import pytest
 
 from replications import results, simulate, tasks, training
 from replications.checkpoints import Checkpoint
+from replications.errors import UserError
 from replications.spec import Cell, RunSpec
 
 LINEAR = {
@@ -109,12 +110,10 @@ def test_measuring_changes_nothing_that_is_learned(tmp_path):
     alone = run(tmp_path / "b", cell(measures=["test_nse"]))
     # The losses of training to the bit; a measure is another program, which may round differently.
     np.testing.assert_array_equal(watched.measures["train_loss"], alone.measures["train_loss"])
-    np.testing.assert_allclose(
-        watched.measures["test_nse"], alone.measures["test_nse"], rtol=1e-12
-    )
+    np.testing.assert_allclose(watched.measures["test_nse"], alone.measures["test_nse"], rtol=1e-12)
 
 
-class Cut(Exception):
+class CutError(Exception):
     pass
 
 
@@ -128,10 +127,10 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, 
         save(self, *arguments)
         saved.append(1)
         if len(saved) == 2:
-            raise Cut
+            raise CutError
 
     monkeypatch.setattr(Checkpoint, "save", save_then_die)
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         run(tmp_path / "b", cell(), batching=batching, checkpoint_seconds=0)
     assert not list(tmp_path.glob("b/**/arm.npz"))
     monkeypatch.setattr(Checkpoint, "save", save)
@@ -183,5 +182,5 @@ def test_the_stop_of_one_run_is_the_same_alone_and_in_a_row_of_seeds(tmp_path):
 
 
 def test_a_record_after_the_end_is_refused(tmp_path):
-    with pytest.raises(Exception, match="record.at: 99 is not among the 60 updates"):
+    with pytest.raises(UserError, match="at: 99 is not among the 60 updates"):
         run(tmp_path, cell(record={"at": [99]}))

@@ -1,0 +1,329 @@
+"""What each rule promises: its identities, its laws, and what no optimiser may touch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from jax.test_util import check_grads
+
+import bioflax
+from tests.unit.bioflax.cases import LAYERS, RULES, normal, streams
+
+FIXED = ["feedback_alignment", "sign_symmetry_uniform", "sign_symmetry_fixed", "weight_mirror"]
+
+
+def gradient(layer, x):
+    graph, params, rest = nnx.split(layer, nnx.Param, ...)
+
+    def loss(params, x):
+        y = nnx.merge(graph, params, rest)(x)
+        return jnp.sum(y * jnp.asarray(normal(y.shape), y.dtype))
+
+    return jax.grad(loss, argnums=(0, 1))(params, x)
+
+
+@pytest.mark.parametrize("layer", ["linear", "conv_strided", "conv_transpose", "einsum"])
+def test_feedback_alignment_with_the_forward_weights_is_backpropagation_to_the_last_bit(layer):
+    case = LAYERS[layer]
+    aligned = case.make(rule=bioflax.FeedbackAlignment(), rngs=streams())
+    aligned.feedback[...] = aligned.kernel[...]
+    exact = case.make(rule=bioflax.Backprop(), rngs=streams())
+    x = jnp.asarray(normal(case.shape))
+    for ours, theirs in zip(
+        jax.tree.leaves(gradient(aligned, x)), jax.tree.leaves(gradient(exact, x)), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_forward_pass_and_the_forward_weights_are_those_of_flax(name):
+    ours = bioflax.Linear(4, 3, rule=RULES[name], rngs=nnx.Rngs(params=0, feedback=1))
+    flax = nnx.Linear(4, 3, rngs=nnx.Rngs(params=0))
+    x = jnp.asarray(normal((2, 4), np.float32))
+    np.testing.assert_array_equal(ours.kernel[...], flax.kernel[...])
+    np.testing.assert_array_equal(ours(x), flax(x))
+
+
+def test_without_a_stream_for_feedback_the_default_stream_is_used_after_the_weights():
+    ours, flax = bioflax.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.Linear(4, 3, rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(ours.kernel[...], flax.kernel[...])
+    assert not np.array_equal(ours.feedback[...], ours.kernel[...])
+
+
+@pytest.mark.parametrize("rule", [bioflax.FeedbackAlignment, bioflax.KolenPollack])
+def test_feedback_comes_from_the_given_initializer(rule):
+    init = nnx.initializers.constant(0.25)
+    layer = bioflax.Conv(2, 3, (3, 3), rule=rule(feedback_init=init), rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(layer.feedback[...], np.full((3, 3, 2, 3), 0.25))
+    assert isinstance(layer.feedback, nnx.Param) == (rule is bioflax.KolenPollack)
+    assert bioflax.Linear(2, 3, rule=bioflax.Backprop(), rngs=nnx.Rngs(0)).feedback is None
+
+
+def test_by_default_feedback_is_drawn_as_the_kernel_is():
+    spread = bioflax.Linear(400, 100, rngs=nnx.Rngs(0)).feedback[...].std()
+    np.testing.assert_allclose(spread, 1 / np.sqrt(400), rtol=0.02)
+    general = bioflax.LinearGeneral((20, 20), (10, 10), axis=(-2, -1), rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(general.feedback[...].std(), 1 / np.sqrt(400), rtol=0.02)
+    table = bioflax.Embed(100, 400, rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(table.feedback[...].std(), 1 / np.sqrt(400), rtol=0.02)
+
+
+@pytest.mark.parametrize("rule", [bioflax.FeedbackAlignment, "feedback_alignment", None])
+@pytest.mark.parametrize("make", [bioflax.Linear, bioflax.SimpleCell])
+def test_what_is_not_a_rule_is_refused_and_the_valid_ones_are_named(rule, make):
+    with pytest.raises(TypeError, match=r"is not a rule; valid: Backprop\(\), FeedbackAlignment\("):
+        make(4, 3, rule=rule, rngs=nnx.Rngs(0))
+
+
+def test_rules_are_equal_by_value_and_hashable():
+    assert bioflax.KolenPollack() == bioflax.KolenPollack() != bioflax.FeedbackAlignment()
+    assert len({bioflax.SignSymmetry(), bioflax.SignSymmetry(), bioflax.WeightMirror()}) == 2
+    assert repr(bioflax.WeightMirror(rate=0.5)) == "WeightMirror(rate=0.5, samples=64)"
+
+
+def test_backprop_passes_a_check_by_finite_differences():
+    layer = LAYERS["linear"].make(rule=bioflax.Backprop(), rngs=streams())
+    check_grads(
+        lambda x: jnp.tanh(layer(x)), (jnp.asarray(normal((2, 3, 4))),), order=1, modes=["rev"]
+    )
+
+
+@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optax.adamw(0.1, weight_decay=0.5),
+        optax.chain(
+            optax.clip_by_global_norm(1e-3), optax.add_decayed_weights(0.1), optax.sgd(0.1)
+        ),
+    ],
+    ids=["adamw", "clipped_decayed_sgd"],
+)
+def test_no_optimiser_touches_fixed_feedback(name, optimizer):
+    model = bioflax.Linear(4, 3, rule=RULES[name], rngs=streams())
+    before = np.array(model.feedback[...])
+    weights = np.array(model.kernel[...])
+    optimiser = nnx.Optimizer(model, optimizer, wrt=nnx.Param)
+    grads = nnx.grad(lambda m: jnp.sum(m(jnp.ones((2, 4), jnp.float32)) ** 2))(model)
+    with jax.numpy_dtype_promotion("standard"):  # optax needs it
+        optimiser.update(model, grads)
+    np.testing.assert_array_equal(model.feedback[...], before)
+    assert not np.array_equal(model.kernel[...], weights)
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_fixed_feedback_is_in_no_parameter_count_no_norm_and_no_optimiser_state(name):
+    model = bioflax.Linear(4, 3, rule=RULES[name], rngs=streams())
+    plain = bioflax.Linear(4, 3, rule=bioflax.Backprop(), rngs=streams())
+    params, exact = nnx.state(model, nnx.Param), nnx.state(plain, nnx.Param)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, exact)
+    assert optax.tree.norm(params) == optax.tree.norm(exact)
+    moments = optax.adam(0.1).init(params)
+    assert sum(leaf.size for leaf in jax.tree.leaves(moments)) == 1 + 2 * (4 * 3 + 3)
+
+
+# Kolen-Pollack -----------------------------------------------------------------------------------
+
+STEPS, RATE, DECAY = 10_000, 0.05, 0.004
+
+
+def gaps(optimizer, steps=STEPS, change=None):
+    """``W - B`` of both layers of a small net over training, ``(steps + 1, n_in, n_out)`` each."""
+    rngs = streams()
+    kind = {"rule": bioflax.KolenPollack(), "rngs": rngs, "param_dtype": jnp.float64}
+    net = nnx.Sequential(bioflax.Linear(3, 5, **kind), jnp.tanh, bioflax.Linear(5, 2, **kind))
+    graph, params, rest = nnx.split(net, nnx.Param, ...)
+    x, y = jnp.asarray(normal((16, 3))), jnp.asarray(normal((16, 2), seed=1))
+
+    def gap(params):
+        layers = [params["layers"][i] for i in (0, 2)]
+        return [layer["kernel"][...] - layer["feedback"][...] for layer in layers]
+
+    def step(carry, _):
+        params, state = carry
+
+        def loss(params):
+            return jnp.mean((nnx.merge(graph, params, rest)(x) - y) ** 2)
+
+        gradient = jax.grad(loss)(params)
+        with jax.numpy_dtype_promotion("standard"):  # optax needs it
+            updates, state = optimizer.update(gradient, state, params)
+            params = optax.apply_updates(params, updates)
+        return (params, state), gap(params)
+
+    run = jax.jit(lambda c: jax.lax.scan(step, c, None, length=steps)[1])
+    first = gap(params)
+    later = run((params, optimizer.init(params)))
+    return [np.concatenate([a[None], b]) for a, b in zip(first, later, strict=True)]
+
+
+def departure(found, factors):
+    """How far a gap is from ``factors[t]`` times its start, relative to its start."""
+    law = np.asarray(factors).reshape(-1, 1, 1) * found[0]
+    return np.linalg.norm(found - law, axis=(1, 2)).max() / np.linalg.norm(found[0])
+
+
+KEEPING = {
+    "sgd": optax.chain(optax.add_decayed_weights(DECAY / RATE), optax.sgd(RATE)),
+    "adamw": optax.adamw(RATE, weight_decay=DECAY / RATE),
+    "sgd_with_momentum_and_decoupled_decay": optax.chain(
+        optax.trace(0.9), optax.add_decayed_weights(DECAY / RATE), optax.scale(-RATE)
+    ),
+    "sgd_clipped_by_the_global_norm": optax.chain(
+        optax.clip_by_global_norm(0.1), optax.add_decayed_weights(DECAY / RATE), optax.sgd(RATE)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_kolen_pollack_shrinks_the_gap_by_the_decay_in_every_step(name):
+    for gap in gaps(KEEPING[name]):
+        assert departure(gap, (1 - DECAY) ** np.arange(STEPS + 1)) < 1e-10
+
+
+def test_kolen_pollack_with_momentum_follows_the_recursion_of_a_decaying_spring():
+    # Decay before the momentum: v <- mu v + decay D, D <- D - v, the two-by-two law of the gap.
+    mu, (velocity, gap, factors) = 0.9, (0.0, 1.0, [1.0])
+    for _ in range(STEPS):
+        velocity = mu * velocity + DECAY * gap
+        gap -= velocity
+        factors.append(gap)
+    optimizer = optax.chain(optax.add_decayed_weights(DECAY / RATE), optax.sgd(RATE, momentum=mu))
+    for gap in gaps(optimizer):
+        assert departure(gap, factors) < 1e-10
+    assert abs(factors[-1]) < 1e-10
+
+
+def test_kolen_pollack_without_decay_keeps_the_gap():
+    for gap in gaps(optax.adam(RATE)):
+        assert departure(gap, np.ones(STEPS + 1)) < 1e-10
+
+
+BREAKING = {
+    "decay_added_to_the_gradient_of_an_adaptive_optimiser": optax.chain(
+        optax.add_decayed_weights(DECAY / RATE), optax.adam(RATE)
+    ),
+    "decay_after_the_sign_flip": optax.chain(optax.sgd(RATE), optax.add_decayed_weights(DECAY)),
+    "decay_of_the_forward_weights_alone": optax.chain(
+        optax.add_decayed_weights(
+            DECAY / RATE,
+            mask=lambda params: jax.tree.map_with_path(
+                lambda path, _: "feedback" not in jax.tree_util.keystr(path), params
+            ),
+        ),
+        optax.sgd(RATE),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKING)
+def test_the_law_of_kolen_pollack_breaks_where_its_conditions_do(name):
+    steps = 500
+    for gap in gaps(BREAKING[name], steps):
+        assert departure(gap, (1 - DECAY) ** np.arange(steps + 1)) > 0.01
+
+
+def test_decay_after_the_sign_flip_makes_the_gap_grow():
+    for gap in gaps(BREAKING["decay_after_the_sign_flip"], 500):
+        assert departure(gap, (1 + DECAY) ** np.arange(501)) < 1e-10
+
+
+# Sign symmetry -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("magnitude", ["uniform", "batch", "fixed"])
+def test_sign_symmetric_feedback_has_the_signs_of_the_weights_and_its_own_sizes(magnitude):
+    layer = bioflax.Linear(40, 30, rule=bioflax.SignSymmetry(magnitude=magnitude), rngs=nnx.Rngs(0))
+    layer.kernel[0, 0] = 0.0
+    first, second = (np.array(layer.rule.weights(layer, layer.kernel[...])) for _ in range(2))
+    np.testing.assert_array_equal(np.sign(first), np.sign(layer.kernel[...]))
+    sizes = np.abs(first)[np.asarray(layer.kernel[...]) != 0]
+    np.testing.assert_allclose(np.sqrt(np.mean(sizes**2)), 1 / np.sqrt(40), rtol=0.1)
+    assert (np.ptp(sizes) == 0) == (magnitude == "uniform")
+    assert np.array_equal(first, second) == (magnitude != "batch")
+
+
+def test_batch_wise_sizes_are_drawn_anew_in_every_step_and_under_jit():
+    model = bioflax.Linear(3, 2, rule=bioflax.SignSymmetry(magnitude="batch"), rngs=nnx.Rngs(0))
+
+    @nnx.jit
+    def error_at_the_input(model, x):
+        return nnx.grad(lambda model, x: jnp.sum(model(x)), argnums=1)(model, x)
+
+    x = jnp.ones((1, 3), jnp.float32)
+    assert not np.array_equal(error_at_the_input(model, x), error_at_the_input(model, x))
+
+
+def test_an_unknown_magnitude_is_refused():
+    with pytest.raises(ValueError, match="magnitude='random' is not known; valid: .*'uniform'"):
+        bioflax.SignSymmetry(magnitude="random")
+
+
+# Weight mirror -----------------------------------------------------------------------------------
+
+
+def mirrored(rate, steps, samples=16, model=None):
+    if model is None:
+        rule = bioflax.WeightMirror(rate=rate, samples=samples)
+        model = bioflax.Linear(6, 5, rule=rule, param_dtype=jnp.float64, rngs=streams())
+    graph, state = nnx.split(model)
+
+    def step(state, key):
+        model = nnx.merge(graph, state)
+        bioflax.mirror(model, key)
+        return nnx.state(model), model.feedback[...]
+
+    keys = jax.random.split(jax.random.key(0), steps)
+    return model, jax.jit(lambda s: jax.lax.scan(step, s, keys))(state)[1]
+
+
+def test_weight_mirror_converges_to_the_forward_weights():
+    model, path = mirrored(rate=0.02, steps=2000)
+    kernel = np.asarray(model.kernel[...])
+    mean = np.asarray(path[1000:]).mean(0)
+    np.testing.assert_allclose(mean, kernel, atol=0.1 * np.abs(kernel).max())
+    assert bioflax.angle(path[-1], model.kernel[...]) < 15
+
+
+def test_weight_mirror_forgets_its_start_at_its_rate():
+    rate, steps = 0.1, 50
+    model, path = mirrored(rate, steps)
+    other = nnx.clone(model)
+    other.feedback[...] = other.feedback[...] + 1.0
+    _, shifted = mirrored(rate, steps, model=other)
+    expected = (1 - rate) ** np.arange(1, steps + 1)
+    np.testing.assert_allclose(np.asarray(shifted - path)[:, 0, 0], expected, rtol=1e-9)
+
+
+def test_weight_mirror_does_not_grow_at_any_rate():
+    for rate in (0.01, 0.5, 1.0):
+        model, path = mirrored(rate, 3000)
+        sizes = np.linalg.norm(np.asarray(path), axis=(1, 2)) / np.linalg.norm(model.kernel[...])
+        assert sizes.max() < 3
+        # The variance about W is rate / (2 - rate) that of one estimate.
+        late = np.asarray(path[1000:]) - np.asarray(model.kernel[...])
+        estimate = (np.linalg.norm(model.kernel[...]) ** 2 * 7) / 16
+        found = (late**2).sum((1, 2)).mean()
+        np.testing.assert_allclose(found, rate / (2 - rate) * estimate, rtol=0.25)
+
+
+def test_weight_mirror_leaves_layers_of_other_rules_alone_and_reaches_into_stacks():
+    def layer(rngs):
+        return nnx.Sequential(bioflax.Linear(3, 3, rule=bioflax.WeightMirror(), rngs=rngs))
+
+    fixed = bioflax.Linear(3, 3, rngs=streams())
+    model = nnx.Sequential(fixed, bioflax.Stack(layer, 2, rngs=streams()))
+    before = nnx.state(model, bioflax.Feedback)
+    before = jax.tree.map(np.array, before)
+    bioflax.mirror(model, jax.random.key(0))
+    after = nnx.state(model, bioflax.Feedback)
+    moved = jax.tree.map(lambda a, b: not np.array_equal(a, b), before, after)
+    assert jax.tree.leaves(moved) == [False, True]
+
+
+@pytest.mark.parametrize(("option", "value"), [("rate", 0.0), ("rate", 1.5), ("samples", 0)])
+def test_a_weight_mirror_out_of_range_is_refused(option, value):
+    with pytest.raises(ValueError, match=f"{option}={value} of a weight mirror must be"):
+        bioflax.WeightMirror(**{option: value})
