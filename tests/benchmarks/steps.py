@@ -10,6 +10,7 @@ import os
 
 os.environ["NPROC"] = "1"
 
+import itertools
 import time
 from collections.abc import Callable
 
@@ -29,7 +30,7 @@ def net(rule: bioflax.Rule, direct: bool) -> nnx.Module:
     widths = [784] + 7 * [240]
     blocks = [
         [bioflax.Linear(n, m, rule=rule, rngs=rngs), jnp.tanh]
-        for n, m in zip(widths[:-1], widths[1:], strict=True)
+        for n, m in itertools.pairwise(widths)
     ]
     readout = bioflax.Linear(240, 10, rule=rule, rngs=rngs)
     if direct:

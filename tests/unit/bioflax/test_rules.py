@@ -257,7 +257,7 @@ def test_batch_wise_sizes_are_drawn_anew_in_every_step_and_under_jit():
 
 
 def test_an_unknown_magnitude_is_refused():
-    with pytest.raises(ValueError, match="magnitude='random' is not known; valid: .*'uniform'"):
+    with pytest.raises(ValueError, match=r"magnitude='random' is not known; valid: .*'uniform'"):
         bioflax.SignSymmetry(magnitude="random")
 
 
