@@ -136,7 +136,8 @@ def _convert(
         elif isinstance(module, NORMS) or all(p.ndim <= 1 for p in parameters.values()):
             action, reason = "exact", "no weights for an error to go through"
         else:
-            action, reason = "left", f"multiplies with {', '.join(parameters)} by itself"
+            matrices = [name for name, p in parameters.items() if p.ndim > 1]
+            action, reason = "left", f"uses {', '.join(matrices)} by itself"
         entries.append(Entry(_name(path), type(module).__name__, action, reason))
     return entries
 

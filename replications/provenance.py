@@ -60,11 +60,12 @@ def sources(cell: Cell) -> list[Path]:
 
 def source_digest(cell: Cell) -> str:
     """Sha256 over what the cell's sources do: comments, layout and docstrings do not count."""
-    return hashlib.sha256("".join(_digest(path) for path in sources(cell)).encode()).hexdigest()
+    return hashlib.sha256("".join(code_digest(path) for path in sources(cell)).encode()).hexdigest()
 
 
 @cache
-def _digest(path: Path) -> str:
+def code_digest(path: Path) -> str:
+    """Sha256 over what one source does."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -174,6 +174,6 @@ def code(*names):
 
     def digest(wildcards):
         paths = [provenance.ROOT / name.format(**dict(wildcards)) for name in names]
-        return [provenance._digest(path) for path in paths]
+        return [provenance.code_digest(path) for path in paths]
 
     return digest

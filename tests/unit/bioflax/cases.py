@@ -29,6 +29,8 @@ RULES = {
     "sign_symmetry_fixed": bioflax.SignSymmetry(quick, magnitude="fixed"),
     "weight_mirror": bioflax.WeightMirror(quick),
 }
+# Options of the compiler for tests: compiling is most of their time.
+FAST = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 DTYPES = {"float32": 2e-5, "bfloat16": 6e-2, "float64": 1e-12}
 
 

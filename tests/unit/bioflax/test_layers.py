@@ -9,7 +9,16 @@ import pytest
 from flax import nnx
 
 from tests.unit.bioflax import oracle
-from tests.unit.bioflax.cases import COMPOSITE, DTYPES, LAYERS, RULES, normal, streams, weights
+from tests.unit.bioflax.cases import (
+    COMPOSITE,
+    DTYPES,
+    FAST,
+    LAYERS,
+    RULES,
+    normal,
+    streams,
+    weights,
+)
 
 # How a gradient may be taken, and in which type and with or without bias it is tried so.
 TRANSFORMS = {
@@ -27,7 +36,6 @@ MATRIX = [
     for transform in TRANSFORMS
     if not (layer in COMPOSITE and transform == "jit_of_scan" and rule != "feedback_alignment")
 ]
-FAST = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def net(layer, rule, depth, dtype="float64", use_bias=True):

@@ -56,5 +56,5 @@ def test_a_docstring_or_a_comment_does_not_move_a_digest(tmp_path, monkeypatch):
         folder.mkdir()
         (folder / "m.py").write_text(text)
         monkeypatch.setattr(provenance, "ROOT", folder)
-        digests.append(provenance._digest(folder / "m.py"))
+        digests.append(provenance.code_digest(folder / "m.py"))
     assert digests[0] == digests[1] != digests[2]
