@@ -93,7 +93,7 @@ def test_the_angles_of_feedback_alignment_are_those_computed_by_hand():
     model = layered(bioflax.FeedbackAlignment())
     layers = model.layers[::2]
     b = [np.asarray(layer.feedback[...]) for layer in layers[1:]]
-    found = aligned(model)
+    found = bioflax.alignment(model, loss, BATCH)
     check(found, ["layers/0", "layers/2", "layers/4"], *by_hand(layers, b))
     for i, layer in zip((2, 4), layers[1:], strict=True):
         np.testing.assert_allclose(
@@ -107,7 +107,7 @@ def test_the_angles_of_direct_feedback_are_those_computed_by_hand():
     model = direct()
     layers = [block.layers[0] for block in model.blocks] + [model.readout]
     b = [np.asarray(v[...]) for v in model.feedback]
-    found = aligned(model)
+    found = bioflax.alignment(model, loss, BATCH)
     names = ["blocks/0/layers/0", "blocks/1/layers/0", "readout"]
     check(found, names, *by_hand(layers, lambda i, e: e @ b[i]))
     # The last block's feedback stands in the place of the readout's weights.
@@ -120,7 +120,7 @@ def test_the_angles_of_direct_feedback_are_those_computed_by_hand():
     "model", [layered(bioflax.Backprop()), direct("bp")], ids=["layers", "direct"]
 )
 def test_backprop_is_aligned_with_itself(model):
-    found = aligned(model)
+    found = bioflax.alignment(model, loss, BATCH)
     for angles in (found.deltas, found.gradients):
         assert angles
         assert all(float(a) == 0 for a in angles.values())
@@ -130,14 +130,14 @@ def test_feedback_equal_to_the_weights_is_aligned():
     model = layered(bioflax.FeedbackAlignment())
     for layer in model.layers[::2]:
         layer.feedback[...] = layer.kernel[...]
-    found = aligned(model)
+    found = bioflax.alignment(model, loss, BATCH)
     assert all(float(a) == 0 for d in (found.weights, found.deltas) for a in d.values())
 
 
 def test_feedback_opposite_to_the_weights_is_at_180_degrees_in_the_layer_below():
     model = layered(bioflax.FeedbackAlignment(), (5, 7, 3))
     model.layers[2].feedback[...] = -model.layers[2].kernel[...]
-    found = aligned(model)
+    found = bioflax.alignment(model, loss, BATCH)
     np.testing.assert_allclose(found.weights["layers/2"], 180, atol=0.1)
     np.testing.assert_allclose(found.deltas["layers/0"], 180, atol=0.1)
 
@@ -147,7 +147,7 @@ def test_more_than_ten_layers_keep_their_order():
     model = layered(bioflax.FeedbackAlignment(), (*tuple(range(5, 17)), 3))
     for layer in model.layers[::2]:
         layer.feedback[...] = layer.kernel[...]
-    found = aligned(model)
+    found = bioflax.alignment(model, loss, BATCH)
     assert len(found.gradients) == 12
     assert all(float(a) == 0 for a in found.gradients.values())
 
@@ -156,8 +156,8 @@ def test_more_than_ten_layers_keep_their_order():
 def test_measuring_under_jit_is_the_same_and_leaves_the_model_alone(make):
     model = make()
     before = jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(model)))
-    plain = aligned(model)
-    compiled = nnx.jit(lambda m, b: aligned(m, loss, b))(model, BATCH)
+    plain = bioflax.alignment(model, loss, BATCH)
+    compiled = nnx.jit(lambda m, b: bioflax.alignment(m, loss, b))(model, BATCH)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=0.05), plain, compiled)
     after = jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(model)))
     jax.tree.map(np.testing.assert_array_equal, before, after)
@@ -172,7 +172,7 @@ def test_both_passes_see_the_same_dropout():
     )
     for i in (0, 2):
         model.layers[i].feedback[...] = model.layers[i].kernel[...]
-    found = aligned(model)
+    found = bioflax.alignment(model, loss, BATCH)
     assert float(found.deltas["layers/0"]) == 0
 
 
@@ -183,7 +183,7 @@ def test_the_layers_of_a_stack_have_an_angle_each():
         return nnx.Sequential(bioflax.Linear(5, 5, rngs=rngs), jnp.tanh)
 
     model = nnx.Sequential(bioflax.Stack(layer, 4, rngs=rngs), bioflax.Linear(5, 3, rngs=rngs))
-    found = aligned(model)
+    found = bioflax.alignment(model, loss, BATCH)
     (name,) = found.deltas.keys() - {"layers/1"}
     assert found.deltas[name].shape == found.weights[name].shape == (4,)
     assert len(set(np.asarray(found.deltas[name]).tolist())) == 4
