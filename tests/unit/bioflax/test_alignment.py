@@ -1,4 +1,4 @@
-"""Angles between a rule and exact backpropagation, against vectors computed by hand."""
+"""Angles: what they are, and that they compare a rule with backpropagation at the same place."""
 
 import itertools
 
@@ -9,181 +9,376 @@ import pytest
 from flax import nnx
 
 import bioflax
+from tests.unit.bioflax.cases import FAST, normal, quick, streams
 
-X = np.random.default_rng(0).normal(size=(6, 5))
-Y = np.random.default_rng(1).normal(size=(6, 3))
+X, Y = normal((6, 4)), normal((6, 2), seed=1)
 BATCH = (jnp.asarray(X, jnp.float32), jnp.asarray(Y, jnp.float32))
+FA = bioflax.FeedbackAlignment(quick)
 
 
 def loss(model, batch):
     x, y = batch
-    return 0.5 * jnp.sum((model(x) - y) ** 2)
+    return jnp.sum((model(x) - y) ** 2) / 2
 
 
-def degrees(a, b):
-    a, b = np.ravel(a), np.ravel(b)
-    cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+def compiled(measure):
+    """``measure(model, loss, batch)``, compiled: faster here than one operation at a time."""
+
+    def run(model, loss=loss, batch=BATCH):
+        graph, state = nnx.split(model)
+
+        def call(state, batch):
+            return measure(nnx.merge(graph, state), loss, batch)
+
+        return jax.jit(call, compiler_options=FAST)(state, batch)
+
+    return run
+
+
+aligned, signals = compiled(bioflax.alignment), compiled(bioflax.signals)
+
+
+def mlp(rule, widths=(4, 5, 5, 2)):
+    """Linear, tanh, linear, tanh, linear."""
+    rngs = streams()
+    parts = []
+    for n_in, n_out in itertools.pairwise(widths):
+        parts += [bioflax.Linear(n_in, n_out, rule=rule, kernel_init=quick, rngs=rngs), jnp.tanh]
+    return nnx.Sequential(*parts[:-1])
+
+
+def direct(mode="dfa", *, stacked=0, first=()):
+    rngs = streams()
+
+    def block(n_in, n_out, rngs, init=quick):
+        return nnx.Sequential(nnx.Linear(n_in, n_out, kernel_init=init, rngs=rngs), jnp.tanh)
+
+    def layer(rngs):
+        return block(5, 5, rngs, nnx.initializers.lecun_normal())
+
+    later = bioflax.Stack(layer, stacked, rngs=rngs) if stacked else block(5, 5, rngs)
+    readout = nnx.Linear(5, 2, kernel_init=quick, rngs=rngs)
+    blocks = [*first, block(4, 5, rngs), later]
+    return bioflax.DirectFeedback(blocks, readout, mode=mode, feedback_init=traceable, rngs=rngs)
+
+
+def traceable(key, shape, dtype):
+    """An initializer that works with keys that are traced."""
+    return jax.random.normal(key, shape, dtype)
+
+
+# The angle ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("degrees", [0.0, 1e-6, 30.0, 90.0, 150.0, 180.0 - 1e-6, 180.0])
+def test_the_angle_is_signed_and_exact_near_both_ends(degrees):
+    a = jnp.array([3.0, 0.0])
+    b = 0.1 * jnp.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    np.testing.assert_allclose(bioflax.angle(a, b), degrees, rtol=1e-9, atol=1e-12)
+
+
+def test_vanishing_and_huge_vectors_still_have_their_angle():
+    a, b = jnp.asarray([[1e-30, 1e-30]], jnp.float32), jnp.asarray([[1e30, 0.0]], jnp.float32)
+    np.testing.assert_allclose(bioflax.angle(a, b), 45.0, rtol=1e-6)
+
+
+def test_the_angle_to_nothing_is_not_a_number():
+    assert jnp.isnan(bioflax.angle(jnp.zeros(3), jnp.ones(3)))
+    assert jnp.isnan(bioflax.angle(jnp.ones(3), jnp.full(3, jnp.inf)))
+
+
+def test_arrays_of_different_shapes_have_no_angle():
+    with pytest.raises(ValueError, match=r"shapes \(3,\) and \(1, 3\)"):
+        bioflax.angle(jnp.ones(3), jnp.ones((1, 3)))
+
+
+# Against vectors computed by hand ----------------------------------------------------------------
+
+
+def by_hand(layers, above=None, direct=None):
+    """Inputs and deltas of every layer: back through ``above`` (by default the weights), or by
+    ``direct`` matrices from the output."""
+    w = [np.asarray(layer.kernel[...], np.float64) for layer in layers]
+    hs = [X]
+    for weights in w[:-1]:
+        hs.append(np.tanh(hs[-1] @ weights))
+    e = hs[-1] @ w[-1] - Y
+    deltas = [e]
+    for i in reversed(range(len(w) - 1)):
+        through = (above or w)[i + 1]
+        signal = deltas[0] @ through.T if direct is None else e @ direct[i]
+        deltas.insert(0, signal * (1 - hs[i + 1] ** 2))
+    return hs, deltas
+
+
+def degrees_between(a, b):
+    cosine = (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
-def layered(rule, widths=(5, 7, 6, 3)):
-    rngs = nnx.Rngs(params=0, feedback=1)
-    layers = []
-    for n, m in itertools.pairwise(widths):
-        layers += [bioflax.Linear(n, m, rule=rule, rngs=rngs), jnp.tanh]
-    return nnx.Sequential(*layers[:-1])
+def norm_ratio(a, b):
+    return np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
 
 
-def direct(mode="dfa"):
-    rngs = nnx.Rngs(params=0, feedback=1)
-    blocks = [[nnx.Linear(5, 7, rngs=rngs), jnp.tanh], [nnx.Linear(7, 6, rngs=rngs), jnp.tanh]]
-    return bioflax.DirectFeedback(blocks, nnx.Linear(6, 3, rngs=rngs), mode=mode, rngs=rngs)
-
-
-def by_hand(layers, b):
-    """Deltas of every layer, the readout's last: the rule's, with ``b`` above each, and exact."""
-    hs = [X]
-    for layer in layers[:-1]:
-        hs.append(np.tanh(hs[-1] @ np.asarray(layer.kernel[...]) + np.asarray(layer.bias[...])))
-    e = hs[-1] @ np.asarray(layers[-1].kernel[...]) + np.asarray(layers[-1].bias[...]) - Y
-
-    def back(above):
-        deltas = [e]
-        for h, matrix in zip(reversed(hs[1:]), reversed(above), strict=True):
-            deltas.insert(0, (deltas[0] @ matrix.T) * (1 - h**2))
-        return deltas
-
-    exact = back([np.asarray(layer.kernel[...]) for layer in layers[1:]])
-    if callable(b):
-        return hs, [*(b(i, e) * (1 - h**2) for i, h in enumerate(hs[1:])), e], exact
-    return hs, back(b), exact
-
-
-def check(found, names, hs, ours, exact):
-    for i, name in enumerate(names):
-        angle = np.mean([degrees(a, b) for a, b in zip(ours[i], exact[i], strict=True)])
-        ratio = np.linalg.norm(ours[i], axis=1) / np.linalg.norm(exact[i], axis=1)
-        mine, theirs = hs[i].T @ ours[i], hs[i].T @ exact[i]
-        last = i == len(names) - 1
-        np.testing.assert_allclose(found.deltas[name], 0 if last else angle, rtol=1e-4, atol=0.05)
-        np.testing.assert_allclose(found.delta_ratios[name], ratio.mean(), rtol=1e-4)
-        np.testing.assert_allclose(
-            found.gradients[name], 0 if last else degrees(mine, theirs), rtol=1e-4, atol=0.05
-        )
-        np.testing.assert_allclose(
-            found.gradient_ratios[name], np.linalg.norm(mine) / np.linalg.norm(theirs), rtol=1e-4
-        )
-
-
-def test_the_angle_is_signed():
-    a = jnp.array([1.0, 0.0], jnp.float32)
-    for degrees_, b in ((0, [2.0, 0.0]), (90, [0.0, 3.0]), (135, [-1.0, 1.0]), (180, [-1.0, 0.0])):
-        np.testing.assert_allclose(bioflax.angle(a, jnp.array(b, jnp.float32)), degrees_, atol=1e-4)
-    assert np.isnan(bioflax.angle(a, jnp.zeros(2, jnp.float32)))
-
-
-def test_vanishing_vectors_still_have_their_angle():
-    a = jnp.array([1e-30, 0.0], jnp.float32)
-    np.testing.assert_allclose(
-        bioflax.angle(a, jnp.array([1e-30, 1e-30], jnp.float32)), 45, rtol=1e-5
-    )
+def check(measured, paths, layers, **rule):
+    hs, ours = by_hand(layers, **rule)
+    _, exact = by_hand(layers)
+    for path, h, mine, theirs in zip(paths, hs, ours, exact, strict=True):
+        gradients = (h.T @ mine).ravel(), (h.T @ theirs).ravel()
+        wanted = {
+            "deltas": degrees_between(mine, theirs).mean(),
+            "delta_ratios": norm_ratio(mine, theirs).mean(),
+            "gradients": degrees_between(*gradients),
+            "gradient_ratios": norm_ratio(*gradients),
+        }
+        for field, value in wanted.items():
+            found = getattr(measured, field)[path]
+            np.testing.assert_allclose(found, value, rtol=1e-3, atol=0.05, err_msg=field)
 
 
 def test_the_angles_of_feedback_alignment_are_those_computed_by_hand():
-    model = layered(bioflax.FeedbackAlignment())
-    layers = model.layers[::2]
-    b = [np.asarray(layer.feedback[...]) for layer in layers[1:]]
-    found = bioflax.alignment(model, loss, BATCH)
-    check(found, ["layers/0", "layers/2", "layers/4"], *by_hand(layers, b))
-    for i, layer in zip((2, 4), layers[1:], strict=True):
-        np.testing.assert_allclose(
-            found.weights[f"layers/{i}"],
-            degrees(layer.kernel[...], layer.feedback[...]),
-            rtol=1e-4,
-        )
+    model = mlp(FA)
+    layers = [model.layers[i] for i in (0, 2, 4)]
+    b = [np.asarray(layer.feedback[...], np.float64) for layer in layers]
+    measured = aligned(model)
+    paths = ["layers/0", "layers/2", "layers/4"]
+    check(measured, paths, layers, above=b)
+    for path, layer, b_l in zip(paths, layers, b, strict=True):
+        w, b_l = np.asarray(layer.kernel[...]).ravel(), b_l.ravel()
+        np.testing.assert_allclose(measured.weights[path], degrees_between(b_l, w), rtol=1e-3)
+        np.testing.assert_allclose(measured.weight_ratios[path], norm_ratio(b_l, w), rtol=1e-3)
+    found = signals(model)
+    assert list(found) == paths
+    for path, delta in zip(paths, by_hand(layers, above=b)[1], strict=True):
+        np.testing.assert_allclose(found[path], delta, rtol=1e-4, atol=1e-5)
 
 
 def test_the_angles_of_direct_feedback_are_those_computed_by_hand():
     model = direct()
-    layers = [block.layers[0] for block in model.blocks] + [model.readout]
-    b = [np.asarray(v[...]) for v in model.feedback]
-    found = bioflax.alignment(model, loss, BATCH)
-    names = ["blocks/0/layers/0", "blocks/1/layers/0", "readout"]
-    check(found, names, *by_hand(layers, lambda i, e: e @ b[i]))
+    layers = [*(block.layers[0] for block in model.blocks), model.readout]
+    b = [np.asarray(b_l[...], np.float64) for b_l in model.feedback]
+    measured = aligned(model)
+    check(measured, ["blocks/0/layers/0", "blocks/1/layers/0", "readout"], layers, direct=b)
     # The last block's feedback stands in the place of the readout's weights.
-    np.testing.assert_allclose(
-        found.weights["blocks/1"], degrees(b[1], np.asarray(model.readout.kernel[...]).T), rtol=1e-4
-    )
+    wanted = degrees_between(b[1].ravel(), np.asarray(model.readout.kernel[...]).T.ravel())
+    np.testing.assert_allclose(measured.weights["blocks/1"], wanted, rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "model", [layered(bioflax.Backprop()), direct("bp")], ids=["layers", "direct"]
-)
-def test_backprop_is_aligned_with_itself(model):
-    found = bioflax.alignment(model, loss, BATCH)
-    for angles in (found.deltas, found.gradients):
-        assert angles
-        assert all(float(a) == 0 for a in angles.values())
+@pytest.mark.parametrize("make", [lambda: mlp(bioflax.Backprop()), lambda: direct("bp")])
+def test_backpropagation_is_aligned_with_itself(make):
+    measured = aligned(make())
+    assert measured.weights == {}
+    for angles in (measured.deltas, measured.gradients):
+        np.testing.assert_array_equal(list(angles.values()), np.zeros(3))
+    np.testing.assert_array_equal(list(measured.delta_ratios.values()), np.ones(3))
 
 
-def test_feedback_equal_to_the_weights_is_aligned():
-    model = layered(bioflax.FeedbackAlignment())
-    for layer in model.layers[::2]:
-        layer.feedback[...] = layer.kernel[...]
-    found = bioflax.alignment(model, loss, BATCH)
-    assert all(float(a) == 0 for d in (found.weights, found.deltas) for a in d.values())
-
-
-def test_feedback_opposite_to_the_weights_is_at_180_degrees_in_the_layer_below():
-    model = layered(bioflax.FeedbackAlignment(), (5, 7, 3))
+def test_a_rule_that_sends_errors_the_wrong_way_has_an_angle_beyond_ninety_degrees():
+    model = mlp(FA, widths=(4, 5, 2))
     model.layers[2].feedback[...] = -model.layers[2].kernel[...]
-    found = bioflax.alignment(model, loss, BATCH)
-    np.testing.assert_allclose(found.weights["layers/2"], 180, atol=0.1)
-    np.testing.assert_allclose(found.deltas["layers/0"], 180, atol=0.1)
+    measured = aligned(model)
+    np.testing.assert_allclose(measured.deltas["layers/0"], 180, atol=1e-3)
+    np.testing.assert_allclose(measured.weights["layers/2"], 180, atol=1e-3)
+    np.testing.assert_allclose(measured.delta_ratios["layers/0"], 1, rtol=1e-5)
 
 
-def test_more_than_ten_layers_keep_their_order():
+# What it is measured on --------------------------------------------------------------------------
+
+
+def test_layers_keep_their_places_in_nets_of_more_than_ten():
     """A twin found by sorted names would pair layer 10 with layer 2."""
-    model = layered(bioflax.FeedbackAlignment(), (*tuple(range(5, 17)), 3))
-    for layer in model.layers[::2]:
-        layer.feedback[...] = layer.kernel[...]
-    found = bioflax.alignment(model, loss, BATCH)
-    assert len(found.gradients) == 12
-    assert all(float(a) == 0 for a in found.gradients.values())
+    model = mlp(FA, widths=(4, *[3] * 11, 2))
+    measured = aligned(model)
+    assert set(measured.deltas) == {f"layers/{i}" for i in range(0, 24, 2)}
+    for path, found in measured.weights.items():
+        layer = model.layers[int(path.split("/")[1])]
+        b, w = (np.asarray(v[...]).ravel() for v in (layer.feedback, layer.kernel))
+        np.testing.assert_allclose(found, degrees_between(b, w), rtol=1e-3)
 
 
-@pytest.mark.parametrize("make", [lambda: layered(bioflax.FeedbackAlignment()), direct])
-def test_measuring_under_jit_is_the_same_and_leaves_the_model_alone(make):
-    model = make()
-    before = jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(model)))
-    plain = bioflax.alignment(model, loss, BATCH)
-    compiled = nnx.jit(lambda m, b: bioflax.alignment(m, loss, b))(model, BATCH)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=0.05), plain, compiled)
-    after = jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(model)))
+def test_the_model_is_left_as_it_is_and_both_passes_see_the_same_masks():
+    rngs = streams()
+    parts = [bioflax.Linear(4, 5, rule=FA, rngs=rngs), nnx.Dropout(0.5, rngs=rngs)]
+    model = nnx.Sequential(*parts, bioflax.Linear(5, 2, rule=bioflax.Backprop(), rngs=rngs))
+    before = jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(model, nnx.Not(nnx.RngKey))))
+    kinds = [type(part) for part in model.layers]
+    measured = bioflax.alignment(model, loss, BATCH)
+    after = nnx.to_pure_dict(nnx.state(model, nnx.Not(nnx.RngKey)))
     jax.tree.map(np.testing.assert_array_equal, before, after)
+    assert [type(part) for part in model.layers] == kinds
+    np.testing.assert_array_equal(measured.deltas["layers/0"], 0)
 
 
-def test_both_passes_see_the_same_dropout():
-    rngs = nnx.Rngs(params=0, feedback=1, dropout=2)
-    model = nnx.Sequential(
-        bioflax.Linear(5, 50, rngs=rngs),
-        nnx.Dropout(0.5, rngs=rngs),
-        bioflax.Linear(50, 3, rngs=rngs),
-    )
-    for i in (0, 2):
-        model.layers[i].feedback[...] = model.layers[i].kernel[...]
-    found = bioflax.alignment(model, loss, BATCH)
-    assert float(found.deltas["layers/0"]) == 0
+@pytest.mark.parametrize("make", [lambda: mlp(FA), direct], ids=["layers", "direct"])
+def test_it_compiles_and_gives_what_it_gives_uncompiled(make):
+    model = make()
+    plain = bioflax.alignment(model, loss, BATCH)
+    jitted = nnx.jit(bioflax.alignment, static_argnums=1)(model, loss, BATCH)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3), plain, jitted)
+
+
+def test_a_history_of_alignments_is_a_scan_over_them():
+    graph, state = nnx.split(mlp(FA))
+
+    def step(state, _):
+        model = nnx.merge(graph, state)
+        params = nnx.state(model, nnx.Param)
+        gradient = nnx.grad(loss)(model, BATCH)
+        nnx.update(model, jax.tree.map(lambda p, g: p - 0.05 * g, params, gradient))
+        return nnx.state(model), bioflax.alignment(model, loss, BATCH).deltas
+
+    run = jax.jit(lambda s: jax.lax.scan(step, s, length=100), compiler_options=FAST)
+    _, history = run(state)
+    assert history["layers/2"].shape == (100,)
+    # Learning turns the forward weights towards the feedback (Lillicrap et al. 2016).
+    assert history["layers/2"][-1] < history["layers/2"][0]
+
+
+def test_examples_without_an_error_have_no_angle_and_are_left_out():
+    rngs = streams()
+    parts = [bioflax.Linear(1, 1, rule=FA, use_bias=False, rngs=rngs), nnx.relu]
+    model = nnx.Sequential(*parts, bioflax.Linear(1, 1, rule=FA, rngs=rngs))
+    model.layers[0].kernel[...] = jnp.ones((1, 1), jnp.float32)
+    x = jnp.asarray([[1.0], [-1.0]], jnp.float32)  # the unit is silent for the second
+    measured = aligned(model, loss, (x, x + 1))
+    assert measured.deltas["layers/0"] in (0.0, 180.0)
+    silent = aligned(model, loss, (x[1:], x[1:]))
+    assert jnp.isnan(silent.deltas["layers/0"])
+
+
+class Modules(nnx.Module):
+    """Layers in a list and a dictionary, one of them called twice, and one never."""
+
+    def __init__(self, rngs):
+        self.parts = nnx.List([bioflax.Linear(4, 4, rule=FA, rngs=rngs)])
+        self.named = nnx.Dict(out=bioflax.Linear(4, 2, rule=FA, rngs=rngs))
+        self.idle = bioflax.Linear(4, 4, rule=FA, rngs=rngs)
+
+    def __call__(self, x):
+        h = jnp.tanh(self.parts[0](x))
+        return self.named["out"](jnp.tanh(self.parts[0](h)))
+
+
+def test_layers_are_found_in_containers_and_a_layer_called_twice_has_the_sum():
+    model = Modules(streams())
+    found = signals(model)
+    assert set(found) == {"parts/0", "named/out"}
+    layer, out = model.parts[0], model.named["out"]
+    w, b = (np.asarray(v[...]) for v in (layer.kernel, layer.feedback))
+    h1 = np.tanh(X @ w)
+    h2 = np.tanh(h1 @ w)
+    e = h2 @ np.asarray(out.kernel[...]) - Y
+    d2 = (e @ np.asarray(out.feedback[...]).T) * (1 - h2**2)
+    d1 = (d2 @ b.T) * (1 - h1**2)
+    np.testing.assert_allclose(found["parts/0"], d1 + d2, rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_called_on_two_sizes_has_no_signal_of_one_shape():
+    model = nnx.Sequential(bioflax.Linear(4, 4, rule=FA, rngs=streams()))
+
+    def two_sizes(model, batch):
+        return jnp.sum(model(batch[0])) + jnp.sum(model(batch[0][:1]))
+
+    with pytest.raises(ValueError, match=r"layers/0 is called with outputs of shapes \(6, 4\) and"):
+        signals(model, two_sizes)
+
+
+def test_a_loss_that_is_not_a_scalar_is_refused():
+    with pytest.raises(ValueError, match=r"loss\(model, batch\) has shape \(6, 2\), and must be"):
+        signals(mlp(FA), lambda model, batch: model(batch[0]))
+
+
+def test_recurrent_layers_have_signals_summed_over_time():
+    rnn = nnx.RNN(bioflax.SimpleCell(4, 4, rule=FA, rngs=streams()))
+    x = jnp.asarray(normal((3, 5, 4)), jnp.float32)
+    found = signals(rnn, lambda model, x: jnp.sum(model(x) ** 2), x)
+    shapes = {path: d.shape for path, d in found.items()}
+    assert shapes == {"cell/dense_h": (3, 4), "cell/dense_i": (3, 4)}
+    np.testing.assert_array_equal(found["cell/dense_h"], found["cell/dense_i"])
+
+
+def test_a_plain_flax_model_can_be_measured_too():
+    rngs = streams()
+    model = nnx.Sequential(nnx.Linear(4, 3, rngs=rngs), jnp.tanh, nnx.Linear(3, 2, rngs=rngs))
+    assert [float(a) for a in aligned(model).deltas.values()] == [0.0, 0.0]
+
+
+def test_batch_wise_random_feedback_does_not_advance_the_stream_of_the_model():
+    model = mlp(bioflax.SignSymmetry(magnitude="batch"), widths=(4, 2))
+    bioflax.alignment(model, loss, BATCH)
+    assert model.layers[0].feedback.count[...] == 0
+
+
+# Direct feedback and stacks ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_direct_feedback_is_compared_with_the_mean_jacobian_of_the_output(stored):
+    # No feedback is stored where the input is not known.
+    model = direct() if stored else direct(first=[jnp.sin])
+    assert (model.feedback is None) != stored
+    measured = aligned(model)
+    h1 = model.blocks[0](BATCH[0])
+    h2 = model.blocks[1](h1)
+    later = [lambda h: model.readout(model.blocks[1](h)), model.readout]
+    b = model.matrices(jax.ShapeDtypeStruct((6, 2), jnp.float32), [h1, h2])
+    for i, h in enumerate([h1, h2]):
+        jacobian = np.asarray(jax.vmap(jax.jacobian(later[i]))(h).mean(0)).ravel()
+        b_i = np.asarray(b[i]).ravel()
+        path = f"blocks/{i}"
+        np.testing.assert_allclose(
+            measured.weights[path], degrees_between(b_i, jacobian), rtol=1e-3
+        )
+        np.testing.assert_allclose(
+            measured.weight_ratios[path], norm_ratio(b_i, jacobian), rtol=1e-3
+        )
+
+
+def test_indirect_feedback_has_the_weights_of_its_first_block_alone():
+    assert list(aligned(direct("ifa")).weights) == ["blocks/0"]
 
 
 def test_the_layers_of_a_stack_have_an_angle_each():
-    rngs = nnx.Rngs(params=0, feedback=1)
+    model = direct(stacked=3)
+    measured = aligned(model)
+    graph, state = nnx.split(model.blocks[1].layers)
+    layers = [nnx.merge(graph, jax.tree.map(lambda a, i=i: a[i], state)) for i in range(3)]
+    single = bioflax.DirectFeedback([model.blocks[0], *layers], model.readout, rngs=streams())
+    single.feedback[0][...] = model.feedback[0][...]
+    for i in range(3):
+        single.feedback[i + 1][...] = model.feedback[1][i]
+    wanted = aligned(single)
+    for field in ("deltas", "gradients"):
+        found = getattr(measured, field)["blocks/1/layers/layers/0"]
+        each = [getattr(wanted, field)[f"blocks/{i}/layers/0"] for i in (1, 2, 3)]
+        np.testing.assert_allclose(found, each, rtol=1e-3)
+    each = [wanted.weights[f"blocks/{i}"] for i in (1, 2, 3)]
+    np.testing.assert_allclose(measured.weights["blocks/1"], each, rtol=1e-3)
 
-    def layer(rngs):
-        return nnx.Sequential(bioflax.Linear(5, 5, rngs=rngs), jnp.tanh)
 
-    model = nnx.Sequential(bioflax.Stack(layer, 4, rngs=rngs), bioflax.Linear(5, 3, rngs=rngs))
-    found = bioflax.alignment(model, loss, BATCH)
-    (name,) = found.deltas.keys() - {"layers/1"}
-    assert found.deltas[name].shape == found.weights[name].shape == (4,)
-    assert len(set(np.asarray(found.deltas[name]).tolist())) == 4
+@pytest.mark.parametrize(
+    "rule", [bioflax.FeedbackAlignment(), bioflax.SignSymmetry(magnitude="batch")]
+)
+def test_a_stack_under_a_layered_rule_has_an_angle_between_weights_for_each_layer(rule):
+    model = bioflax.Stack(
+        lambda rngs: bioflax.Linear(4, 4, rule=rule, rngs=rngs), 3, rngs=streams()
+    )
+    measured = aligned(model, lambda model, batch: jnp.sum(model(batch[0])))
+    assert measured.weights["layers"].shape == (3,)
+    assert len(set(np.asarray(measured.weights["layers"]).tolist())) == 3
+
+
+def test_one_signal_for_all_positions_is_compared_with_the_jacobian_summed_over_them():
+    rngs = streams()
+    model = bioflax.DirectFeedback(
+        [nnx.Linear(4, 5, rngs=rngs)],
+        nnx.Sequential(lambda h: h.mean(-2), nnx.Linear(5, 2, rngs=rngs)),
+        example=jnp.ones((2, 3, 4), jnp.float32),
+        broadcast=True,
+        rngs=rngs,
+    )
+    x = jnp.asarray(normal((2, 3, 4)), jnp.float32)
+    measured = aligned(model, lambda model, x: jnp.sum(model(x)), x)
+    w = np.asarray(model.readout.layers[1].kernel[...]).T
+    wanted = degrees_between(np.asarray(model.feedback[0][...]).ravel(), w.ravel())
+    np.testing.assert_allclose(measured.weights["blocks/0"], wanted, rtol=1e-3)

@@ -1,194 +1,432 @@
-"""An existing model under a rule, and back."""
+"""Conversion: what is converted, what is left and why, and that the converted models learn."""
+
+import inspect
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from flax import nnx
 
 import bioflax
-
-X = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6)), jnp.float32)
-
-
-def mlp():
-    rngs = nnx.Rngs(0)
-    return nnx.Sequential(nnx.Linear(6, 8, rngs=rngs), jnp.tanh, nnx.Linear(8, 2, rngs=rngs))
+from tests.unit.bioflax.cases import FAST, LAYERS, RULES, normal, streams
 
 
-def parameters(model):
-    flat = nnx.to_flat_state(nnx.state(model, nnx.Param))
-    return {"/".join(map(str, path)): np.asarray(value[...]) for path, value in flat}
+@pytest.fixture(autouse=True)
+def as_users_do():
+    """Flax's own normalisation and attention need promotion of types and of ranks."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
-def test_parameters_are_kept_feedback_is_added_and_the_model_is_left_as_it_is():
-    model = mlp()
-    converted = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=nnx.Rngs(1))
-    assert type(model.layers[0]) is nnx.Linear
-    assert type(converted.layers[0]) is bioflax.Linear
-    assert converted.layers[0].feedback.shape == (6, 8)
-    a, b = parameters(model), parameters(converted)
-    assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name])
-    np.testing.assert_array_equal(model(X), converted(X))
+# Four models, written as a Flax user writes them -------------------------------------------------
 
 
-def test_a_converted_model_learns_by_its_rule_and_back_by_backprop():
-    def gradient(model):
-        return jax.tree.leaves(nnx.grad(lambda m: jnp.sum(m(X) ** 2))(model))
-
-    model = mlp()
-    converted = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=nnx.Rngs(1))
-    back = bioflax.convert(converted, bioflax.Backprop())
-    for g, h in zip(gradient(model), gradient(back), strict=True):
-        np.testing.assert_array_equal(g, h)
-    # Below the readout, and only there, the rule makes a difference.
-    differs = [
-        not np.allclose(g, h) for g, h in zip(gradient(model), gradient(converted), strict=True)
-    ]
-    assert differs == [True, True, False, False]
-
-
-def test_direct_feedback_goes_to_exact_mode():
-    rngs = nnx.Rngs(0)
-    blocks = [[nnx.Linear(6, 8, rngs=rngs), jnp.tanh]]
-    net = bioflax.DirectFeedback(blocks, nnx.Linear(8, 2, rngs=rngs), rngs=rngs)
-    twin = bioflax.convert(net, bioflax.Backprop())
-    assert (net.mode, twin.mode) == ("dfa", "bp")
-
-
-class Own(nnx.Linear):
-    """A user's own layer, with a method of its own."""
-
-    def __call__(self, x, out_sharding=None):
-        return 2 * super().__call__(x)
-
-
-class Table(nnx.Module):
-    """Multiplies by itself: nothing can be decoupled."""
-
+class MLP(nnx.Module):
     def __init__(self, rngs):
-        self.table = nnx.Param(jax.random.normal(rngs.params(), (6, 6), jnp.float32))
+        self.blocks = nnx.List([nnx.Linear(8, 16, rngs=rngs), nnx.Linear(16, 16, rngs=rngs)])
+        self.head = nnx.Linear(16, 3, rngs=rngs)
 
     def __call__(self, x):
-        return x @ self.table[...]
+        for block in self.blocks:
+            x = jnp.tanh(block(x))
+        return self.head(x)
 
 
-def mixed():
-    rngs = nnx.Rngs(0)
-    return nnx.Sequential(
-        Table(rngs), Own(6, 6, rngs=rngs), nnx.LayerNorm(6, rngs=rngs), nnx.Linear(6, 2, rngs=rngs)
-    )
-
-
-def test_a_subclass_of_a_flax_layer_is_converted_and_keeps_its_own_ways():
-    model = mixed()
-    converted = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=nnx.Rngs(1))
-    assert isinstance(converted.layers[1], Own)
-    assert converted.layers[1].feedback.shape == (6, 6)
-    np.testing.assert_array_equal(model(X), converted(X))
-
-
-def test_the_report_says_what_was_converted_what_was_left_and_why(capsys):
-    _, report = bioflax.convert(
-        mixed(), bioflax.FeedbackAlignment(), rngs=nnx.Rngs(1), skip="layers/3", report=True
-    )
-    actions = {entry.path: entry.action for entry in report.entries}
-    assert actions == {
-        "layers/0": "left",
-        "layers/1": "converted",
-        "layers/2": "exact",
-        "layers/3": "left",
-    }
-    assert "table" in next(e.reason for e in report.entries if e.path == "layers/0")
-    assert "layers/1" in capsys.readouterr().out
-
-
-def test_strict_names_what_cannot_be_decoupled():
-    with pytest.raises(ValueError, match=r"layers/0 \(Table\)"):
-        bioflax.convert(mixed(), bioflax.FeedbackAlignment(), rngs=nnx.Rngs(1), strict=True)
-
-
-def test_only_some_by_type_path_or_function():
-    def converted(**options):
-        model = bioflax.convert(mixed(), bioflax.FeedbackAlignment(), rngs=nnx.Rngs(1), **options)
-        return [i for i, layer in enumerate(model.layers) if hasattr(layer, "feedback")]
-
-    assert converted() == [1, 3]
-    assert converted(only="layers/3") == [3]
-    assert converted(skip=Own) == [3]
-    assert converted(skip=lambda path, module: path.endswith("3")) == [1]
-    with pytest.raises(ValueError, match="'layers/33' is not the path of a module"):
-        converted(skip="layers/33")
-
-
-def test_what_a_rule_needs_is_asked_for_by_name():
-    with pytest.raises(TypeError, match="give rngs="):
-        bioflax.convert(mlp(), bioflax.FeedbackAlignment())
-    with pytest.raises(TypeError, match="is not a rule"):
-        bioflax.convert(mlp(), "feedback_alignment", rngs=nnx.Rngs(0))
-
-
-class Residual(nnx.Module):
-    """A small ResNet with batch normalisation."""
-
-    def __init__(self, rngs):
-        self.stem = nnx.Conv(1, 4, (3, 3), rngs=rngs)
-        self.conv = nnx.Conv(4, 4, (3, 3), rngs=rngs)
-        self.norm = nnx.BatchNorm(4, rngs=rngs)
-        self.head = nnx.Linear(4, 2, rngs=rngs)
+class ResidualBlock(nnx.Module):
+    def __init__(self, features, rngs):
+        self.conv = nnx.Conv(features, features, (3, 3), use_bias=False, rngs=rngs)
+        self.norm = nnx.BatchNorm(features, rngs=rngs)
 
     def __call__(self, x):
-        h = jax.nn.relu(self.stem(x.reshape(-1, 2, 3, 1)))
-        h = jax.nn.relu(h + self.norm(self.conv(h)))
-        return self.head(h.mean((1, 2)))
+        return x + nnx.relu(self.norm(self.conv(x)))
 
 
-class Transformer(nnx.Module):
+class ResNet(nnx.Module):
     def __init__(self, rngs):
-        self.embed = nnx.Linear(2, 8, rngs=rngs)
+        self.blocks = nnx.List([nnx.Conv(1, 4, (3, 3), rngs=rngs), ResidualBlock(4, rngs)])
+        self.head = nnx.Sequential(lambda h: h.mean((-3, -2)), nnx.Linear(4, 3, rngs=rngs))
+
+    def __call__(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+class Patches(nnx.Module):
+    def __init__(self, rngs):
+        self.embed = nnx.Conv(1, 8, (2, 2), strides=(2, 2), padding="VALID", rngs=rngs)
+        self.position = nnx.Param(0.02 * jax.random.normal(rngs.params(), (4, 8)))
+
+    def __call__(self, x):
+        h = self.embed(x)
+        return h.reshape(*h.shape[:-3], 4, 8) + self.position[...]
+
+
+class Encoder(nnx.Module):
+    def __init__(self, rngs):
+        self.first, self.second = (nnx.LayerNorm(8, rngs=rngs) for _ in range(2))
         self.attention = nnx.MultiHeadAttention(2, 8, decode=False, rngs=rngs)
-        self.head = nnx.Linear(8, 2, rngs=rngs)
+        self.wide, self.narrow = nnx.Linear(8, 16, rngs=rngs), nnx.Linear(16, 8, rngs=rngs)
 
     def __call__(self, x):
-        h = self.embed(x.reshape(-1, 3, 2))
-        return self.head((h + self.attention(h)).mean(1))
+        x = x + self.attention(self.first(x))
+        return x + self.narrow(nnx.gelu(self.wide(self.second(x))))
 
 
-class Recurrent(nnx.Module):
+class VisionTransformer(nnx.Module):
     def __init__(self, rngs):
-        self.rnn = nnx.RNN(nnx.LSTMCell(2, 8, rngs=rngs))
-        self.head = nnx.Linear(8, 2, rngs=rngs)
+        self.blocks = nnx.List([Patches(rngs), Encoder(rngs)])
+        self.head = nnx.Sequential(lambda h: h.mean(-2), nnx.Linear(8, 3, rngs=rngs))
 
-    def __call__(self, x):
-        return self.head(self.rnn(x.reshape(-1, 3, 2))[:, -1])
+    __call__ = ResNet.__call__
+
+
+class LSTM(nnx.Module):
+    def __init__(self, rngs):
+        self.blocks = nnx.List([nnx.RNN(nnx.OptimizedLSTMCell(4, 8, rngs=rngs), rngs=rngs)])
+        self.head = nnx.Sequential(lambda h: h[..., -1, :], nnx.Linear(8, 3, rngs=rngs))
+
+    __call__ = ResNet.__call__
+
+
+# How to make it, the shape of its input, and how many layers can be decoupled.
+MODELS = {
+    "mlp": (MLP, (12, 8), 3),
+    "resnet": (ResNet, (12, 4, 4, 1), 3),
+    "vision_transformer": (VisionTransformer, (12, 4, 4, 1), 8),
+    "lstm": (LSTM, (12, 5, 4), 3),
+}
+
+
+def under(rule, model, x):
+    if rule == "direct_feedback_alignment":
+        return bioflax.DirectFeedback(model.blocks, model.head, example=x, rngs=streams())
+    kind = {"feedback_alignment": bioflax.FeedbackAlignment, "kolen_pollack": bioflax.KolenPollack}
+    return bioflax.convert(model, kind[rule](), rngs=streams())
 
 
 @pytest.mark.parametrize(
-    "rule", [bioflax.FeedbackAlignment(), bioflax.KolenPollack()], ids=["fa", "kp"]
+    "rule", ["feedback_alignment", "kolen_pollack", "direct_feedback_alignment"]
 )
-@pytest.mark.parametrize("build", [Residual, Transformer, Recurrent])
-def test_models_people_have_train_under_a_rule_after_one_line(build, rule):
-    # Flax itself promotes types inside attention and recurrent cells.
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        model, report = bioflax.convert(
-            build(nnx.Rngs(0)), rule, rngs=nnx.Rngs(1), strict=True, report=True
-        )
-        assert sum(entry.action == "converted" for entry in report.entries) >= 3
-        optimizer = nnx.Optimizer(model, optax.adam(1e-2), wrt=nnx.Param)
-        y = jnp.arange(4) % 2
+@pytest.mark.parametrize("name", MODELS)
+def test_every_kind_of_model_learns_under_every_kind_of_rule(name, rule):
+    make, shape, _ = MODELS[name]
+    x = jnp.asarray(normal(shape, np.float32))
+    label = jnp.arange(shape[0]) % 3
+    graph, params, rest = nnx.split(under(rule, make(nnx.Rngs(0)), x), nnx.Param, ...)
 
-        @nnx.jit
-        def step(model, optimizer):
-            def loss(model):
-                z = model(X)
-                return optax.softmax_cross_entropy_with_integer_labels(z, y).mean()
+    def step(carry, _):
+        params, rest = carry
 
-            value, gradient = nnx.value_and_grad(loss)(model)
-            optimizer.update(model, gradient)
-            return value
+        def loss(params):
+            model = nnx.merge(graph, params, rest, copy=True)
+            log_p = jax.nn.log_softmax(model(x))
+            error = -jnp.mean(jnp.take_along_axis(log_p, label[:, None], -1))
+            return error, nnx.split(model, nnx.Param, ...)[2]
 
-        losses = [float(step(model, optimizer)) for _ in range(40)]
-    assert losses[-1] < 0.7 * losses[0]
+        (value, rest), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        params = jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient)
+        return (params, rest), value
+
+    train = jax.jit(lambda c: jax.lax.scan(step, c, length=60), compiler_options=FAST)
+    (_, after), losses = train((params, rest))
+    assert losses[-1] < 0.95 * losses[0]
+    before, later = (
+        nnx.to_flat_state(nnx.filter_state(s, bioflax.Feedback)) for s in (rest, after)
+    )
+    assert bool(list(before)) == (rule != "kolen_pollack")
+    for (_, a), (_, b) in zip(before, later, strict=True):
+        np.testing.assert_array_equal(a[...], b[...])
+    if name == "resnet":
+        assert np.abs(after["blocks"][1]["norm"]["mean"][...]).max() > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_conversion_keeps_the_weights_and_goes_back_to_the_same_model(name):
+    make, shape, layers = MODELS[name]
+    x = jnp.asarray(normal(shape, np.float32))
+    model = make(nnx.Rngs(0))
+    model.eval()
+    wanted = np.asarray(model(x))
+    converted, report = bioflax.convert(model, RULES["kolen_pollack"], rngs=streams(), report=True)
+    assert len(report.paths("converted")) == layers
+    back = bioflax.convert(converted, bioflax.Backprop())
+    for other in (converted, back):
+        np.testing.assert_array_equal(np.asarray(other(x)), wanted)
+    before, after = (nnx.to_pure_dict(nnx.state(m, nnx.Param)) for m in (model, back))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+    assert not hasattr(model.blocks[0], "rule")  # the model itself is left as it is
+
+
+def test_a_converted_model_learns_by_its_rule_and_back_by_backpropagation():
+    x = jnp.asarray(normal((4, 8), np.float32))
+
+    def gradient(model):
+        return jax.tree.leaves(nnx.grad(lambda m: jnp.sum(m(x) ** 2))(model))
+
+    model = MLP(nnx.Rngs(0))
+    converted = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=nnx.Rngs(1))
+    exact, back = gradient(model), gradient(bioflax.convert(converted, bioflax.Backprop()))
+    for g, h in zip(exact, back, strict=True):
+        np.testing.assert_array_equal(g, h)
+    # Below the readout, and only there, the rule makes a difference.
+    differs = [not np.allclose(g, h) for g, h in zip(exact, gradient(converted), strict=True)]
+    assert differs == [True] * 4 + [False] * 2
+
+
+# Reports and filters -----------------------------------------------------------------------------
+
+
+def test_the_report_says_what_became_of_every_module_with_parameters(capsys):
+    model = VisionTransformer(nnx.Rngs(0))
+    _, report = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=streams(), report=True)
+    assert str(report) == capsys.readouterr().out.rstrip("\n")
+    assert report.paths("exact") == ["blocks/1/first", "blocks/1/second"]
+    assert report.paths("left") == ["blocks/0"]
+    first, *rows = str(report).splitlines()
+    assert first == "FeedbackAlignment(): 8 layers converted"
+    assert {tuple(row.split(maxsplit=3)) for row in rows} >= {
+        ("blocks/0", "Patches", "left", "uses position by itself"),
+        ("blocks/1/first", "LayerNorm", "exact", "no weights for an error to go through"),
+        ("blocks/1/attention/query", "LinearGeneral", "converted"),
+    }
+    assert len({row.index(row.split()[1], 8) for row in rows}) == 1  # in columns
+
+
+def test_strict_conversion_refuses_what_cannot_be_decoupled_unless_it_is_skipped():
+    model, rule = VisionTransformer(nnx.Rngs(0)), bioflax.FeedbackAlignment()
+    with pytest.raises(ValueError, match=r"cannot be decoupled: blocks/0 \(Patches\): uses"):
+        bioflax.convert(model, rule, rngs=streams(), strict=True)
+    bioflax.convert(model, rule, rngs=streams(), strict=True, skip=Patches)
+    bioflax.convert(ResNet(nnx.Rngs(0)), rule, rngs=streams(), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("filters", "wanted"),
+    [
+        ({"skip": "blocks/1"}, ["blocks/0/embed", "head/layers/1"]),
+        (
+            {"skip": ["blocks/*/attention", nnx.Conv]},
+            ["blocks/1/narrow", "blocks/1/wide", "head/layers/1"],
+        ),
+        ({"only": nnx.Linear}, ["blocks/1/narrow", "blocks/1/wide", "head/layers/1"]),
+        ({"only": "blocks/1", "skip": "blocks/1/attention"}, ["blocks/1/narrow", "blocks/1/wide"]),
+        ({"only": lambda path, module: path.startswith("head")}, ["head/layers/1"]),
+    ],
+    ids=["path", "pattern_and_type", "type", "both", "function"],
+)
+def test_filters_choose_by_path_type_or_function(filters, wanted):
+    converted, report = bioflax.convert(
+        VisionTransformer(nnx.Rngs(0)),
+        bioflax.FeedbackAlignment(),
+        rngs=streams(),
+        report=True,
+        **filters,
+    )
+    assert report.paths("converted") == wanted
+    feedback = nnx.to_flat_state(nnx.state(converted, bioflax.Feedback))
+    assert ["/".join(map(str, path[:-1])) for path, _ in feedback] == wanted
+
+
+def test_a_filter_that_names_nothing_is_refused_with_the_nearest_path():
+    words = "skip='bloks/0' is not the path of a module; nearest: 'blocks/0'"
+    with pytest.raises(ValueError, match=words):
+        bioflax.convert(MLP(nnx.Rngs(0)), bioflax.Backprop(), skip="bloks/0")
+    with pytest.raises(TypeError, match="only=3 is not a filter"):
+        bioflax.convert(MLP(nnx.Rngs(0)), bioflax.Backprop(), only=3)
+
+
+def test_a_rule_that_draws_feedback_needs_streams():
+    with pytest.raises(TypeError, match=r"KolenPollack\(\) draws feedback: give rngs="):
+        bioflax.convert(MLP(nnx.Rngs(0)), bioflax.KolenPollack())
+    with pytest.raises(TypeError, match="is not a rule"):
+        bioflax.convert(MLP(nnx.Rngs(0)), "feedback_alignment", rngs=streams())
+
+
+# Every layer, and the odd ones -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_converted_layer_is_the_layer_made_under_the_rule(layer):
+    case = LAYERS[layer]
+    made = case.make(rule=RULES["feedback_alignment"], rngs=streams())
+    plain = case.make(rule=bioflax.Backprop(), rngs=streams())
+    converted = bioflax.convert(plain, RULES["feedback_alignment"], rngs=nnx.Rngs(feedback=1))
+    wanted, found = (nnx.to_pure_dict(nnx.state(m)) for m in (made, converted))
+    if layer != "attention" and not layer.endswith("cell"):  # whose parts come in another order
+        jax.tree.map(np.testing.assert_array_equal, wanted, found)
+    shapes = [jax.tree.map(jnp.shape, state) for state in (wanted, found)]
+    assert shapes[0] == shapes[1]
+
+
+def test_the_root_may_be_a_layer_and_its_parameters_stay_its_own():
+    layer = nnx.Linear(4, 3, rngs=nnx.Rngs(0))
+    converted = bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams())
+    assert isinstance(converted, bioflax.Linear)
+    converted.kernel[...] = converted.kernel[...] + 1
+    assert not np.array_equal(layer.kernel[...], converted.kernel[...])
+
+
+def test_a_layer_in_two_places_is_converted_once_and_stays_one():
+    layer = nnx.Linear(4, 4, rngs=nnx.Rngs(0))
+    model = nnx.Sequential(layer, jnp.tanh, layer)
+    converted = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=streams())
+    assert converted.layers[0] is converted.layers[2]
+
+
+class Scaled(nnx.Linear):
+    """A user's layer that goes on from Flax's."""
+
+    def __call__(self, x):
+        return 2 * super().__call__(x)
+
+
+class ByHand(nnx.Linear):
+    """A user's layer that multiplies by itself."""
+
+    def __call__(self, x):
+        return x @ self.kernel[...]
+
+
+class Further(ByHand):
+    def __call__(self, x):
+        return super().__call__(x) + 1
+
+
+def test_a_users_own_layer_keeps_its_methods_and_has_its_product_swapped():
+    layer = Scaled(4, 3, rngs=nnx.Rngs(0))
+    converted = bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams(), strict=True)
+    assert isinstance(converted, Scaled)
+    x = jnp.asarray(normal((2, 4), np.float32))
+    np.testing.assert_array_equal(converted(x), layer(x))
+    dx = jax.grad(lambda x: jnp.sum(converted(x)))(x)
+    wanted = 2 * np.asarray(converted.feedback[...]).sum(1)
+    np.testing.assert_allclose(dx, np.stack([wanted] * 2), rtol=1e-5)
+    again = bioflax.convert(converted, bioflax.KolenPollack(), rngs=streams())
+    assert type(again) is type(converted)
+
+
+@pytest.mark.parametrize("kind", [ByHand, Further])
+def test_a_users_own_layer_that_multiplies_by_itself_is_left_and_reported(kind):
+    model = nnx.Sequential(kind(4, 3, rngs=nnx.Rngs(0)))
+    rule = bioflax.FeedbackAlignment()
+    _, report = bioflax.convert(model, rule, rngs=streams(), report=True)
+    assert report.paths("left") == ["layers/0"]
+    words = rf"layers/0 \({kind.__name__}\): uses kernel by itself"
+    with pytest.raises(ValueError, match=words):
+        bioflax.convert(model, rule, rngs=streams(), strict=True)
+
+
+def test_low_rank_adapters_are_left_and_their_layer_is_converted():
+    layer = nnx.LoRALinear(4, 3, lora_rank=2, rngs=nnx.Rngs(0))
+    converted, report = bioflax.convert(
+        nnx.Sequential(layer), bioflax.FeedbackAlignment(), rngs=streams(), report=True
+    )
+    assert report.paths("converted") == ["layers/0"]
+    assert report.paths("left") == ["layers/0/lora"]
+    x = jnp.ones((1, 4), jnp.float32)
+    np.testing.assert_array_equal(converted(x), layer(x))
+
+
+def test_direct_feedback_is_switched_off_by_backpropagation_and_kept_by_other_rules():
+    def direct(mode):
+        rngs = streams()
+        blocks = [nnx.Linear(8, 4, rngs=rngs)]
+        return bioflax.DirectFeedback(blocks, nnx.Linear(4, 3, rngs=rngs), mode=mode, rngs=rngs)
+
+    for mode in ("dfa", "dkp"):
+        model = direct(mode)
+        assert bioflax.convert(model, bioflax.Backprop(), strict=True).mode == "bp"
+        other = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=streams(), strict=True)
+        assert (other.mode, model.mode) == (mode, mode)
+
+
+def test_the_layers_of_a_stack_are_converted_with_draws_of_their_own():
+    def layer(rngs):
+        return nnx.Sequential(nnx.Linear(4, 4, rngs=rngs), jnp.tanh)
+
+    model = nnx.Sequential(bioflax.Stack(layer, 3, rngs=nnx.Rngs(0)))
+    converted, report = bioflax.convert(
+        model, bioflax.FeedbackAlignment(), rngs=streams(), report=True
+    )
+    assert report.paths("converted") == ["layers/0/layers/layers/0"]
+    b = np.asarray(converted.layers[0].layers.layers[0].feedback[...])
+    assert b.shape == (3, 4, 4)
+    assert len({float(each[0, 0]) for each in b}) == 3
+    x = jnp.ones((2, 4), jnp.float32)
+    np.testing.assert_array_equal(converted(x), model(x))
+    bioflax.convert(model, bioflax.Backprop(), skip="layers/0/layers/layers/0")
+
+
+# Options of Flax's layers ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Linear", "Conv", "Embed", "MultiHeadAttention", "LSTMCell"])
+def test_layers_show_all_options_of_flax_and_the_rule(name):
+    ours = list(inspect.signature(getattr(bioflax, name)).parameters)
+    flax = list(inspect.signature(getattr(nnx, name).__init__).parameters)[1:]
+    ours.remove("rule")
+    assert ours == flax
+
+
+def test_a_product_given_by_the_user_is_the_one_that_is_decoupled():
+    calls = []
+
+    def dot_general(*args, **kwargs):
+        calls.append(args)
+        return 3 * jax.lax.dot_general(*args, **kwargs)
+
+    x = jnp.ones((2, 4), jnp.float32)
+    for layer in (
+        bioflax.Linear(4, 3, dot_general=dot_general, rngs=streams()),
+        bioflax.LinearGeneral(4, 3, dot_general=dot_general, rngs=streams()),
+        bioflax.LinearGeneral(4, 3, dot_general_cls=lambda: dot_general, rngs=streams()),
+    ):
+        calls.clear()
+        dx = jax.grad(lambda x, layer=layer: jnp.sum(layer(x)))(x)
+        assert calls
+        np.testing.assert_allclose(dx[0], 3 * np.asarray(layer.feedback[...]).sum(1), rtol=1e-5)
+        np.testing.assert_array_equal(nnx.clone(layer)(x), layer(x))
+
+
+def test_the_type_of_the_product_may_be_wider_than_that_of_its_arguments():
+    layer = bioflax.Linear(
+        4, 3, dtype=jnp.bfloat16, preferred_element_type=jnp.float32, rngs=streams()
+    )
+    y, pull = jax.vjp(layer, jnp.ones((2, 4), jnp.bfloat16))
+    assert (y.dtype, pull(y)[0].dtype) == (jnp.float32, jnp.bfloat16)
+
+
+@pytest.mark.parametrize("kind", [bioflax.Conv, bioflax.ConvTranspose])
+def test_a_mask_of_any_numbers_holds_once_for_the_feedback_as_for_the_kernel(kind):
+    mask = jnp.asarray(np.arange(3 * 2 * 2).reshape(3, 2, 2) % 3, jnp.float32)
+    layer = kind(2, 2, 3, mask=mask, rngs=streams())
+    layer.feedback[...] = layer.kernel[...]
+    x = jnp.asarray(normal((1, 5, 2), np.float32))
+    exact = bioflax.convert(layer, bioflax.Backprop())
+    found, wanted = (jax.grad(lambda x, m=m: jnp.sum(jnp.tanh(m(x))))(x) for m in (layer, exact))
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+# Linen -------------------------------------------------------------------------------------------
+
+
+def test_linen_users_have_the_same_layer_with_a_collection_for_the_feedback():
+    linen = nnx.bridge.to_linen(bioflax.Linear, 4, 3, rule=bioflax.FeedbackAlignment())
+    x = jnp.asarray(normal((2, 4), np.float32))
+    variables = linen.init({"params": jax.random.key(0), "feedback": jax.random.key(1)}, x)
+    assert set(variables) >= {"params", "Feedback"}
+    frozen = {k: v for k, v in variables.items() if k != "params"}
+
+    def loss(params, x):
+        return jnp.sum(jnp.tanh(linen.apply({"params": params, **frozen}, x)))
+
+    params, dx = jax.grad(loss, argnums=(0, 1))(variables["params"], x)
+    layer = bioflax.Linear(4, 3, rngs=streams())
+    layer.kernel[...] = variables["params"]["kernel"]
+    layer.feedback[...] = variables["Feedback"]["feedback"]
+    gradient = nnx.grad(lambda layer, x: jnp.sum(jnp.tanh(layer(x))), argnums=(0, 1))
+    wanted, wanted_dx = gradient(layer, x)
+    np.testing.assert_allclose(params["kernel"], wanted["kernel"][...], rtol=1e-6)
+    np.testing.assert_allclose(dx, wanted_dx, rtol=1e-6)

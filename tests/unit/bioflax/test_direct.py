@@ -1,6 +1,4 @@
-"""Direct feedback: every block receives the output error itself, and nothing else."""
-
-import itertools
+"""Direct feedback: its modes against hand-written ones, and any module as a block."""
 
 import jax
 import jax.numpy as jnp
@@ -9,320 +7,617 @@ import pytest
 from flax import nnx
 
 import bioflax
+from tests.unit.bioflax.cases import FAST, normal, quick
 
-X = np.random.default_rng(0).normal(size=(6, 5))
-Y = np.random.default_rng(1).normal(size=(6, 3))
-
-
-def linear(n, m, rngs, rule=None):
-    layer = bioflax.Linear if rule else nnx.Linear
-    options = {"rule": rule} if rule else {}
-    return layer(n, m, param_dtype=jnp.float64, rngs=rngs, **options)
+MODES = ["dfa", "ifa", "sdfa", "drtp", "dkp", "bp"]
+WIDTHS = [4, 5, 5, 5, 5]
+N_OUT = 2
+X, ERROR = normal((7, WIDTHS[0])), normal((7, N_OUT), seed=1)
+TARGET = np.eye(N_OUT)[np.arange(7) % N_OUT]
 
 
-def mlp(depth, mode="dfa", **options):
-    rngs = nnx.Rngs(params=0, feedback=1, dropout=2)
-    widths = [5, *range(7, 7 + depth)]
-    blocks = [[linear(n, m, rngs), jnp.tanh] for n, m in itertools.pairwise(widths)]
-    return bioflax.DirectFeedback(
-        blocks, linear(widths[-1], 3, rngs), mode=mode, rngs=rngs, **options
-    )
+def streams():
+    return nnx.Rngs(params=0, feedback=1, dropout=2)
 
 
-def loss(net, x=X, y=Y, **options):
-    return 0.5 * jnp.sum((net(jnp.asarray(x), **options) - y) ** 2)
+def linear(n_in, n_out, rngs, dtype=jnp.float64):
+    return nnx.Linear(n_in, n_out, kernel_init=quick, bias_init=quick, param_dtype=dtype, rngs=rngs)
 
 
-def gradients(net, x=X, y=Y, **options):
-    """Of all parameters: one (dW, db) per layer, the readout's last."""
-    found = nnx.grad(lambda net: loss(net, x, y, **options))(net)
-    layers = [found["blocks"][i]["layers"][0] for i in range(len(net.blocks))]
-    return [
-        (np.asarray(g["kernel"][...]), np.asarray(g["bias"][...]))
-        for g in [*layers, found["readout"]]
-    ]
+def flatten(h):
+    return h.reshape(*h.shape[:-3], -1)
 
 
-def layers_of(net):
-    return [block.layers[0] for block in net.blocks] + [net.readout]
+def net(depth, *, widths=WIDTHS, **options):
+    rngs = streams()
+    blocks = [[linear(widths[i], widths[i + 1], rngs), jnp.tanh] for i in range(depth)]
+    readout = linear(widths[depth], N_OUT, rngs)
+    options = {"feedback_init": quick} | options
+    return bioflax.DirectFeedback(blocks, readout, rngs=rngs, **options)
 
 
-def by_hand(net, mode, x=X, y=Y, target=None):
-    """The same in NumPy, from the equations of Nokland (2016) and Frenkel et al. (2021)."""
-    w = [np.asarray(layer.kernel[...]) for layer in layers_of(net)]
-    c = [np.asarray(layer.bias[...]) for layer in layers_of(net)]
-    b = [np.asarray(v[...]) for v in net.feedback]
-    hs = [x]
-    for weights, biases in zip(w[:-1], c[:-1], strict=True):
-        hs.append(np.tanh(hs[-1] @ weights + biases))
-    e = hs[-1] @ w[-1] + c[-1] - y
-    sent = {"sdfa": np.sign(e), "drtp": target}.get(mode, e)
-    deltas = [(sent @ b_l) * (1 - h**2) for b_l, h in zip(b, hs[1:], strict=True)]
-    if mode == "ifa":
-        for i in range(1, len(deltas)):
-            deltas[i] = (deltas[i - 1] @ w[i]) * (1 - hs[i + 1] ** 2)
+def gradients(model, x, error, *, compiled=False, **call):
+    """Gradients by path, and of the input, for an error at the output; and the new state."""
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def loss(params, x):
+        merged = nnx.merge(graph, params, rest, copy=True)
+        return jnp.sum(merged(x, **call) * error), nnx.state(merged, nnx.Not(nnx.Param))
+
+    gradient = jax.grad(loss, argnums=(0, 1), has_aux=True)
+    if compiled:
+        gradient = jax.jit(gradient, compiler_options=FAST)
+    (params, dx), state = gradient(params, x)
+    flat = {"/".join(map(str, path)): g[...] for path, g in nnx.to_flat_state(params)}
+    return flat | {"x": dx}, state
+
+
+def hand_written(model, mode):
+    """Nokland's equations (and those of the other modes), in NumPy, for blocks of linear, tanh."""
+    layers = [block.layers[0] for block in model.blocks]
+    ws = [np.asarray(layer.kernel[...]) for layer in layers]
+    bs = [np.asarray(b[...]) for b in model.feedback]
+    hs = [X]
+    for layer, w in zip(layers, ws, strict=True):
+        hs.append(np.tanh(hs[-1] @ w + np.asarray(layer.bias[...])))
+    e = ERROR
+    slopes = [1 - h**2 for h in hs[1:]]
+    deltas = []
     if mode == "bp":
-        for i in reversed(range(len(deltas))):
-            above = e if i + 1 == len(deltas) else deltas[i + 1]
-            deltas[i] = (above @ w[i + 1].T) * (1 - hs[i + 1] ** 2)
-    return [(h.T @ d, d.sum(0)) for h, d in zip(hs, [*deltas, e], strict=True)]
+        signal = e @ np.asarray(model.readout.kernel[...]).T
+        for w, slope in zip(reversed(ws), reversed(slopes), strict=True):
+            deltas.insert(0, signal * slope)
+            signal = deltas[0] @ w.T
+    elif mode == "ifa":
+        signal = e @ bs[0]
+        for i, slope in enumerate(slopes):
+            if i:
+                signal = deltas[-1] @ ws[i]
+            deltas.append(signal * slope)
+    else:
+        sent = {"sdfa": np.sign(e), "drtp": TARGET}.get(mode, e)
+        deltas = [(sent @ b) * slope for b, slope in zip(bs, slopes, strict=True)]
+    found = {"x": deltas[0] @ ws[0].T}
+    found |= {"readout/kernel": hs[-1].T @ e, "readout/bias": e.sum(0)}
+    for i, delta in enumerate(deltas):
+        found[f"blocks/{i}/layers/0/kernel"] = hs[i].T @ delta
+        found[f"blocks/{i}/layers/0/bias"] = delta.sum(0)
+        if mode == "dkp":
+            found[f"feedback/{i}"] = e.T @ hs[i + 1]
+    return found
+
+
+def assert_same(found, wanted, rtol=1e-12):
+    assert found.keys() == wanted.keys()
+    for path, g in wanted.items():
+        np.testing.assert_allclose(found[path], g, rtol=rtol, atol=1e-13, err_msg=path)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
-@pytest.mark.parametrize("mode", ["dfa", "ifa", "sdfa", "drtp", "bp"])
+@pytest.mark.parametrize("mode", MODES)
 def test_gradients_equal_the_hand_written_backward_pass(mode, depth):
-    net = mlp(depth, mode)
-    options = {"target": jnp.asarray(Y)} if mode == "drtp" else {}
-    for ours, theirs in zip(gradients(net, **options), by_hand(net, mode, target=Y), strict=True):
-        np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-10, atol=1e-13)
-        np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-10, atol=1e-13)
+    model = net(depth, mode=mode)
+    call = {"target": jnp.asarray(TARGET, jnp.int32)} if mode == "drtp" else {}
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR), **call)
+    assert_same(found, hand_written(model, mode))
 
 
-def test_learned_direct_feedback_receives_the_outer_product_of_error_and_activity():
-    net = mlp(2, "dkp", example=jax.ShapeDtypeStruct((1, 5), jnp.float64))
-    found = nnx.grad(loss)(net)
-    x, e = jnp.asarray(X), np.asarray(net(jnp.asarray(X))) - Y
-    for i, block in enumerate(net.blocks):
-        x = block(x)
-        np.testing.assert_allclose(found["feedback"][i][...], e.T @ np.asarray(x), rtol=1e-10)
+@pytest.mark.parametrize("mode", MODES)
+def test_the_forward_pass_is_that_of_the_blocks_and_the_readout(mode):
+    model = net(2, mode=mode)
+    x = jnp.asarray(X)
+    wanted = model.readout(model.blocks[1](model.blocks[0](x)))
+    np.testing.assert_array_equal(model(x, target=jnp.asarray(TARGET)), wanted)
 
 
-def test_with_one_hidden_layer_direct_feedback_is_feedback_alignment():
-    """Lillicrap's B of the readout, (hidden, out), is the transpose of Nokland's, (out, hidden)."""
-    direct = mlp(1)
-    rngs = nnx.Rngs(params=0, feedback=1)
-    layered = nnx.Sequential(
-        linear(5, 7, rngs), jnp.tanh, linear(7, 3, rngs, bioflax.FeedbackAlignment())
+@pytest.mark.parametrize(
+    ("mode", "rule"),
+    [("dfa", bioflax.FeedbackAlignment()), ("dkp", bioflax.KolenPollack())],
+    ids=["feedback_alignment", "kolen_pollack"],
+)
+def test_with_one_hidden_layer_direct_feedback_is_the_layered_rule(mode, rule):
+    model = net(1, mode=mode)
+    chain = bioflax.convert(
+        nnx.List([model.blocks[0].layers[0], model.readout]), rule, rngs=streams()
     )
-    for ours, theirs in (
-        (layered.layers[0], layers_of(direct)[0]),
-        (layered.layers[2], direct.readout),
-    ):
-        ours.kernel[...], ours.bias[...] = theirs.kernel[...], theirs.bias[...]
-    layered.layers[2].feedback[...] = direct.feedback[0][...].T
-    found = nnx.grad(loss)(layered)
-    for i, (dw, db) in zip((0, 2), gradients(direct), strict=True):
-        np.testing.assert_allclose(found["layers"][i]["kernel"][...], dw, rtol=1e-12)
-        np.testing.assert_allclose(found["layers"][i]["bias"][...], db, rtol=1e-12)
+    # B of the readout as a layer is (hidden, out); Nokland's is its transpose.
+    chain[1].feedback[...] = model.feedback[0][...].T
+    graph, params, rest = nnx.split(chain, nnx.Param, ...)
+
+    def loss(params, x):
+        first, readout = nnx.merge(graph, params, rest)
+        return jnp.sum(readout(jnp.tanh(first(x))) * ERROR)
+
+    wanted = nnx.to_pure_dict(jax.grad(loss)(params, jnp.asarray(X)))
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    for name in ("kernel", "bias"):
+        np.testing.assert_allclose(found[f"blocks/0/layers/0/{name}"], wanted[0][name], rtol=1e-12)
+        np.testing.assert_allclose(found[f"readout/{name}"], wanted[1][name], rtol=1e-12)
+    if mode == "dkp":
+        np.testing.assert_allclose(found["feedback/0"].T, wanted[1]["feedback"], rtol=1e-12)
 
 
-def test_any_number_of_leading_axes_are_batch_axes():
-    net = mlp(2)
-    flat = gradients(net)
-    for ours, theirs in zip(
-        gradients(net, X.reshape(2, 3, 5), Y.reshape(2, 3, 3)), flat, strict=True
-    ):
-        np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-12)
+def test_feedback_drawn_in_every_call_is_bitwise_the_feedback_that_would_be_stored():
+    def make(example):
+        rngs = streams()
+        conv = nnx.Conv(1, 2, (3, 3), param_dtype=jnp.float64, rngs=rngs)
+        blocks = [[conv, jnp.tanh, flatten], [linear(18, 4, rngs), jnp.tanh]]
+        return bioflax.DirectFeedback(blocks, linear(4, N_OUT, rngs), rngs=rngs, example=example)
+
+    x = jnp.asarray(normal((3, 3, 3, 1)))
+    stored, drawn = make(x), make(None)
+    assert drawn.feedback is None
+    assert [b.shape for b in stored.feedback] == [(N_OUT, 18), (N_OUT, 4)]
+    error = jnp.asarray(ERROR[:3])
+    found, wanted = (gradients(m, x, error)[0] for m in (drawn, stored))
+    for path, g in wanted.items():
+        np.testing.assert_array_equal(found[path], g)
 
 
-def test_under_jit_vmap_and_scan_the_gradients_are_the_same():
-    net = mlp(2)
-    graph, params, rest = nnx.split(net, nnx.Param, ...)
-
-    def total(params, x, y):
-        return loss(nnx.merge(graph, params, rest, copy=True), x, y)
-
-    x, y = jnp.asarray(X), jnp.asarray(Y)
-    plain = jax.grad(total)(params, x, y)
-
-    def close(a, b):
-        jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, rtol=1e-10), a, b)
-
-    close(jax.jit(jax.grad(total))(params, x, y), plain)
-    each = jax.vmap(jax.grad(total), in_axes=(None, 0, 0))(params, x, y)
-    close(jax.tree.map(lambda g: g.sum(0), each), plain)
-
-    def mean(params):
-        return jnp.sum(jax.vmap(total, in_axes=(None, 0, 0))(params, x, y))
-
-    close(jax.grad(mean)(params), plain)
-    step = jax.jit(lambda p: jax.lax.scan(lambda c, xy: (c, jax.grad(total)(c, *xy)), p, (x, y))[1])
-    close(jax.tree.map(lambda g: g.sum(0), step(params)), plain)
+def test_by_default_feedback_is_uniform_within_one_over_the_root_of_the_receiving_units():
+    rngs = nnx.Rngs(0)
+    model = bioflax.DirectFeedback(
+        [nnx.Linear(3, 400, rngs=rngs), jnp.tanh], nnx.Linear(400, 50, rngs=rngs), rngs=rngs
+    )
+    b = np.asarray(model.feedback[0][...])
+    bound = 1 / np.sqrt(400)
+    assert b.shape == (50, 400)
+    assert -bound <= b.min() < -0.99 * bound
+    assert 0.99 * bound < b.max() <= bound
+    np.testing.assert_allclose(b.std(), bound / np.sqrt(3), rtol=0.02)
 
 
-class Convolution(nnx.Module):
-    def __init__(self, n, m, rngs):
-        self.conv = nnx.Conv(n, m, (3, 3), param_dtype=jnp.float64, rngs=rngs)
+def test_fixed_direct_feedback_is_no_parameter_and_learned_is():
+    for mode in ("dfa", "dkp"):
+        names = {path[0] for path, _ in nnx.to_flat_state(nnx.state(net(2, mode=mode), nnx.Param))}
+        assert names == {"blocks", "readout"} | ({"feedback"} if mode == "dkp" else set())
+
+
+def test_in_a_flat_list_what_has_no_parameters_belongs_to_the_block_before():
+    rngs = streams()
+    first, second = linear(4, 5, rngs), linear(5, 3, rngs)
+    dropout = nnx.Dropout(0.5, rngs=rngs)
+    blocks = [jnp.sin, first, jnp.tanh, dropout, second, jnp.tanh]
+    model = bioflax.DirectFeedback(blocks, linear(3, N_OUT, rngs), rngs=rngs)
+    assert list(model.blocks[0].layers) == [jnp.sin, first, jnp.tanh, dropout]
+    assert list(model.blocks[1].layers) == [second, jnp.tanh]
+    assert model.feedback is None  # the first part is a function: no input is known
+    single = bioflax.DirectFeedback([first], linear(5, N_OUT, rngs), rngs=rngs)
+    assert single.blocks[0] is first
+
+
+# Any module as a block ---------------------------------------------------------------------------
+
+
+class Pooled(nnx.Module):
+    def __init__(self, n_in, n_out, rngs):
+        self.conv = nnx.Conv(
+            n_in, n_out, (3, 3), kernel_init=quick, param_dtype=jnp.float64, rngs=rngs
+        )
 
     def __call__(self, x):
         return nnx.max_pool(jnp.tanh(self.conv(x)), (2, 2), strides=(2, 2))
 
 
-def conv_net(**options):
-    rngs = nnx.Rngs(params=0, feedback=1)
-    blocks = [Convolution(2, 3, rngs), Convolution(3, 4, rngs)]
-    flat = [lambda h: h.reshape(*h.shape[:-3], -1), linear(16, 6, rngs), jnp.tanh]
-    return bioflax.DirectFeedback([*blocks, flat], linear(6, 3, rngs), rngs=rngs, **options)
-
-
-def image(shape=(4, 8, 8, 2)):
-    return np.random.default_rng(3).normal(size=shape)
-
-
-def conv_by_hand(x, w, c):
-    """tanh of a 3x3 convolution with zero padding, then 2x2 max pooling; and where each max was."""
+def pooled_by_hand(x, w):
+    """tanh of a 3x3 convolution with zero padding, 2x2 max pooling, and where each maximum was."""
     n, height, width, _ = x.shape
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     patches = np.stack(
         [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=3
     )
-    a = np.einsum("nhwkc,kcm->nhwm", patches, w.reshape(9, w.shape[2], -1)) + c
-    h = np.tanh(a)
+    h = np.tanh(np.einsum("nhwkc,kcm->nhwm", patches, w.reshape(9, w.shape[2], -1)))
     cells = h.reshape(n, height // 2, 2, width // 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
     cells = cells.reshape(n, height // 2, width // 2, 4, -1)
     return patches, h, cells.max(3), cells.argmax(3)
 
 
-def pulled_back(signal, h, where, patches):
-    """Gradients of the convolution's weights for a signal that arrives after the pooling."""
+def unpooled(signal, h, where):
+    """A signal that arrives after the pooling, at the convolution's output."""
     n, rows, columns, features = signal.shape
     spread = np.zeros((n, rows, columns, 4, features))
     np.put_along_axis(spread, where[:, :, :, None], signal[:, :, :, None], axis=3)
     spread = spread.reshape(n, rows, columns, 2, 2, features).transpose(0, 1, 3, 2, 4, 5)
-    delta = spread.reshape(h.shape) * (1 - h**2)
-    dw = np.einsum("nhwkc,nhwm->kcm", patches, delta)
-    return dw.reshape(3, 3, *dw.shape[1:]), delta.sum((0, 1, 2))
+    return spread.reshape(h.shape) * (1 - h**2)
 
 
-def test_a_conv_nets_error_enters_after_the_pooling():
-    """Oracle in float64 NumPy: conv, tanh and pool blocks, then a dense block."""
-    x = image()
-    net = conv_net(example=jax.ShapeDtypeStruct(x.shape, jnp.float64))
-    y = np.random.default_rng(4).normal(size=(4, 3))
-    found = nnx.grad(lambda net: loss(net, x, y))(net)
-    kept, h = [], x
-    for block in list(net.blocks)[:2]:
-        w, c = np.asarray(block.conv.kernel[...]), np.asarray(block.conv.bias[...])
-        patches, full, h, where = conv_by_hand(h, w, c)
-        kept.append((full, where, patches))
-    dense, flat = net.blocks[2].layers[1], h.reshape(4, -1)
-    top = np.tanh(flat @ np.asarray(dense.kernel[...]) + np.asarray(dense.bias[...]))
-    e = top @ np.asarray(net.readout.kernel[...]) + np.asarray(net.readout.bias[...]) - y
-    b = [np.asarray(v[...]) for v in net.feedback]
-    for i in range(2):
-        signal = np.einsum("no,ohwc->nhwc", e, b[i])
-        dw, db = pulled_back(signal, *kept[i])
-        np.testing.assert_allclose(found["blocks"][i]["conv"]["kernel"][...], dw, atol=1e-11)
-        np.testing.assert_allclose(found["blocks"][i]["conv"]["bias"][...], db, atol=1e-11)
-    delta = (e @ b[2]) * (1 - top**2)
-    np.testing.assert_allclose(
-        found["blocks"][2]["layers"][1]["kernel"][...], flat.T @ delta, atol=1e-11
+def test_in_a_convolutional_net_the_error_enters_after_the_pooling():
+    rngs = streams()
+    x, error = normal((4, 4, 4, 2)), normal((4, N_OUT), seed=2)
+    blocks = [Pooled(2, 3, rngs), [Pooled(3, 4, rngs), flatten]]
+    model = bioflax.DirectFeedback(
+        blocks, linear(4, N_OUT, rngs), rngs=rngs, example=jnp.asarray(x)
     )
-    np.testing.assert_allclose(found["readout"]["kernel"][...], top.T @ e, atol=1e-11)
+    found, _ = gradients(model, jnp.asarray(x), jnp.asarray(error), compiled=True)
+    h = x
+    for i, conv in enumerate([model.blocks[0].conv, model.blocks[1].layers[0].conv]):
+        patches, full, h, where = pooled_by_hand(h, np.asarray(conv.kernel[...]))
+        signal = np.tensordot(error, np.asarray(model.feedback[i][...]), 1).reshape(h.shape)
+        wanted = np.einsum("nhwkc,nhwm->kcm", patches, unpooled(signal, full, where))
+        path = "blocks/0/conv/kernel" if i == 0 else "blocks/1/layers/0/conv/kernel"
+        np.testing.assert_allclose(found[path], wanted.reshape(conv.kernel.shape), atol=1e-12)
 
 
-def test_without_an_example_the_same_feedback_is_drawn_in_every_call():
-    x, y = image(), np.ones((4, 3))
-    stored = conv_net(example=jax.ShapeDtypeStruct(x.shape, jnp.float64))
-    drawn = conv_net()
-    assert drawn.feedback is None
-    a, b = (nnx.grad(lambda net: loss(net, x, y))(net) for net in (stored, drawn))
-    jax.tree.map(np.testing.assert_array_equal, nnx.to_pure_dict(a), nnx.to_pure_dict(b))
+class Residual(nnx.Module):
+    """A block with everything: convolution, statistics, random masks, a way around, pooling."""
+
+    def __init__(self, features, rngs):
+        self.conv = nnx.Conv(features, features, (3, 3), kernel_init=quick, rngs=rngs)
+        self.norm = nnx.BatchNorm(features, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x):
+        h = x + self.dropout(jnp.tanh(self.norm(self.conv(x))))
+        return nnx.max_pool(h, (2, 2), (2, 2))
 
 
-def test_no_gradient_of_backpropagation_is_computed_and_thrown_away():
-    """Fewer operations than backprop: the products that carry the error back are gone."""
-
-    def operations(mode):
-        rngs = nnx.Rngs(0)
-        widths = [64] * 5
-        blocks = [[nnx.Linear(n, m, rngs=rngs), jnp.tanh] for n, m in itertools.pairwise(widths)]
-        net = bioflax.DirectFeedback(blocks, nnx.Linear(64, 4, rngs=rngs), mode=mode, rngs=rngs)
-        graph, params, rest = nnx.split(net, nnx.Param, ...)
-
-        def total(params, x):
-            return jnp.sum(nnx.merge(graph, params, rest, copy=True)(x) ** 2)
-
-        x = jnp.ones((32, 64), jnp.float32)
-        return jax.jit(jax.grad(total)).lower(params, x).compile().cost_analysis()["flops"]
-
-    assert operations("dfa") < 0.85 * operations("bp")
+def image_net(mode, rngs):
+    """In float32, as Flax's running statistics are."""
+    blocks = [Residual(2, rngs), Residual(2, rngs)]
+    readout = nnx.Sequential(flatten, linear(8, N_OUT, rngs, jnp.float32))
+    x = jnp.asarray(normal((3, 8, 8, 2), np.float32))
+    return bioflax.DirectFeedback(blocks, readout, mode=mode, example=x, rngs=rngs), x
 
 
-def test_running_statistics_and_dropout_are_those_of_an_ordinary_pass():
-    x = jnp.asarray(X, jnp.float32)  # flax keeps running statistics in float32
-
-    def build():
-        rngs = nnx.Rngs(params=0, feedback=1, dropout=2)
-        norm = nnx.BatchNorm(7, momentum=0.9, rngs=rngs)
-        dropout = nnx.Dropout(0.5, rngs=rngs)
-        block = nnx.Sequential(nnx.Linear(5, 7, rngs=rngs), norm, jnp.tanh, dropout)
-        return block, nnx.Linear(7, 3, rngs=rngs), rngs
-
-    block, readout, rngs = build()
-    net = bioflax.DirectFeedback([block], readout, rngs=rngs)
-    twin_block, twin_readout, _ = build()
-    for _ in range(2):  # the second call must see new masks and the first call's statistics
-        np.testing.assert_array_equal(net(x), twin_readout(twin_block(x)))
-    a, b = net.blocks[0].layers[1], twin_block.layers[1]
-    np.testing.assert_array_equal(a.mean[...], b.mean[...])
-    np.testing.assert_array_equal(a.var[...], b.var[...])
-    assert float(jnp.abs(a.mean[...]).sum()) > 0
+def test_the_state_of_a_block_advances_as_in_backpropagation():
+    error = jnp.asarray(ERROR[:3], jnp.float32)
+    (direct, x), (exact, _) = (image_net(mode, streams()) for mode in ("dfa", "bp"))
+    found, state = gradients(direct, x, error, compiled=True)
+    wanted, exact_state = gradients(exact, x, error, compiled=True)
+    # The same masks and statistics, the same readout gradient, other gradients in the blocks.
+    kernel = "readout/layers/1/kernel"
+    np.testing.assert_allclose(found[kernel], wanted[kernel], rtol=1e-4)
+    assert not np.allclose(found["blocks/0/conv/kernel"], wanted["blocks/0/conv/kernel"])
+    moved = {"/".join(map(str, p)): v[...] for p, v in nnx.to_flat_state(state)}
+    exactly = {"/".join(map(str, p)): v[...] for p, v in nnx.to_flat_state(exact_state)}
+    assert moved["blocks/1/dropout/rngs/count"] == 1
+    for path in exactly:
+        if path.endswith(("mean", "var", "count")):
+            np.testing.assert_allclose(moved[path], exactly[path], rtol=1e-5, atol=1e-6)
+    assert np.abs(moved["blocks/1/norm/mean"]).max() > 0
 
 
-def test_a_stack_learns_as_its_layers_one_by_one_would():
-    rngs = nnx.Rngs(params=0, feedback=1)
+def test_inside_a_block_the_gradient_is_exact_for_the_signal_it_receives():
+    model, x = image_net("dfa", streams())
+    error = jnp.asarray(ERROR[:3], jnp.float32)
+    found, _ = gradients(model, x, error, compiled=True)
+    fresh, _ = image_net("dfa", streams())
+    h = fresh.blocks[0](x)
+    signal = jnp.tensordot(error, fresh.feedback[1][...], 1)
+    graph, params, rest = nnx.split(fresh.blocks[1], nnx.Param, ...)
 
-    def layer(rngs):
-        return nnx.Sequential(linear(5, 5, rngs), jnp.tanh)
+    def loss(params):
+        return jnp.sum(nnx.merge(graph, params, rest, copy=True)(h) * signal)
 
-    stack = bioflax.Stack(layer, 3, rngs=rngs)
-    net = bioflax.DirectFeedback(
-        [stack], linear(5, 3, rngs), rngs=rngs, example=jax.ShapeDtypeStruct((1, 5), jnp.float64)
+    wanted = nnx.to_pure_dict(jax.grad(loss)(params))
+    np.testing.assert_allclose(found["blocks/1/conv/kernel"], wanted["conv"]["kernel"], rtol=1e-4)
+    np.testing.assert_allclose(found["blocks/1/norm/scale"], wanted["norm"]["scale"], rtol=1e-4)
+
+
+def test_the_module_itself_is_updated_in_place_and_masks_are_new_in_every_call():
+    model, x = image_net("dfa", streams())
+    call = nnx.jit(lambda model, x: model(x))
+    first, second = call(model, x), call(model, x)
+    assert not np.array_equal(first, second)
+    assert model.blocks[0].dropout.rngs.count[...] == 2
+    assert np.abs(model.blocks[0].norm.mean[...]).max() > 0
+
+
+def test_in_evaluation_no_state_moves():
+    model, x = image_net("dfa", streams())
+    model.eval()
+    before = jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
+    np.testing.assert_array_equal(model(x), model(x))
+    after = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+    assert model.blocks[0].dropout.rngs.count[...] == 0
+
+
+def test_layers_under_a_rule_keep_it_inside_a_block():
+    rngs = streams()
+    first = bioflax.Linear(4, 5, use_bias=False, param_dtype=jnp.float64, rngs=rngs)
+    second = bioflax.Linear(5, 3, param_dtype=jnp.float64, rngs=rngs)
+    model = bioflax.DirectFeedback([[first, jnp.tanh, second]], linear(3, N_OUT, rngs), rngs=rngs)
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    h = np.tanh(X @ np.asarray(first.kernel[...]))
+    signal = ERROR @ np.asarray(model.feedback[0][...])
+    delta = (signal @ np.asarray(second.feedback[...]).T) * (1 - h**2)
+    np.testing.assert_allclose(found["blocks/0/layers/0/kernel"], X.T @ delta, rtol=1e-12)
+
+
+def test_tokens_may_come_in_through_an_embedding():
+    rngs = streams()
+    embed = nnx.Embed(9, 4, param_dtype=jnp.float64, rngs=rngs)
+    tokens = jnp.asarray([[1, 2, 3], [4, 5, 6]])
+    model = bioflax.DirectFeedback(
+        [embed, jnp.tanh], linear(4, N_OUT, rngs), rngs=rngs, example=tokens
     )
-    found = nnx.grad(loss)(net)
-    one_by_one = bioflax.DirectFeedback(
-        [layer(nnx.Rngs(0)) for _ in range(3)], linear(5, 3, nnx.Rngs(0)), rngs=nnx.Rngs(0)
+    error = jnp.asarray(normal((2, 3, N_OUT)))
+    grads = nnx.grad(lambda m: jnp.sum(m(tokens) * error))(model)
+    found = np.asarray(grads["blocks"][0]["layers"][0]["embedding"][...])
+    h = np.tanh(np.asarray(embed.embedding[...])[np.asarray(tokens)])
+    delta = (np.asarray(error) @ np.asarray(model.feedback[0][...])) * (1 - h**2)
+    wanted = np.zeros((9, 4))
+    np.add.at(wanted, np.asarray(tokens), delta)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+# Transforms, sequences, options ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transform", ["vmap", "jit_of_scan", "grad_of_vmap"])
+def test_gradients_are_the_same_under_every_transform(transform):
+    model = net(2)
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def loss(params, x, error):  # one example, without a batch axis
+        return jnp.sum(nnx.merge(graph, params, rest, copy=True)(x) * error)
+
+    x, error = jnp.asarray(X), jnp.asarray(ERROR)
+    each = jax.vmap(loss, in_axes=(None, 0, 0))
+    if transform == "grad_of_vmap":
+        found = jax.grad(lambda p: jnp.sum(each(p, x, error)))(params)
+    elif transform == "vmap":
+        found = jax.vmap(jax.grad(loss), in_axes=(None, 0, 0))(params, x, error)
+        found = jax.tree.map(lambda g: g.sum(0), found)
+    else:
+
+        def step(total, one):
+            return jax.tree.map(jnp.add, total, jax.grad(loss)(params, *one)), None
+
+        run = jax.jit(lambda zero: jax.lax.scan(step, zero, (x, error))[0], compiler_options=FAST)
+        found = run(jax.tree.map(jnp.zeros_like, params))
+    wanted = hand_written(model, "dfa")
+    for path, g in nnx.to_flat_state(found):
+        name = "/".join(map(str, path))
+        np.testing.assert_allclose(g[...], wanted[name], rtol=1e-11, atol=1e-13)
+
+
+def test_every_step_of_a_sequence_receives_its_own_error():
+    model = net(2)
+    found, _ = gradients(model, jnp.asarray(X)[None], jnp.asarray(ERROR)[None])
+    assert_same(found | {"x": found["x"][0]}, hand_written(model, "dfa"))
+
+
+class MeanOverTime(nnx.Module):
+    def __init__(self, rngs):
+        self.out = linear(5, N_OUT, rngs)
+
+    def __call__(self, h):
+        return self.out(jnp.mean(h, axis=-2))
+
+
+@pytest.mark.parametrize("broadcast", [False, True])
+def test_a_pooled_sequence_has_feedback_for_all_steps_or_one_signal_for_each(broadcast):
+    rngs = streams()
+    first = linear(4, 5, rngs)
+    example = jax.ShapeDtypeStruct((3, 6, 4), jnp.float64)
+    model = bioflax.DirectFeedback(
+        [first], MeanOverTime(rngs), rngs=rngs, example=example, broadcast=broadcast
     )
-    one_by_one.readout.kernel[...] = net.readout.kernel[...]
-    one_by_one.readout.bias[...] = net.readout.bias[...]
-    for i, block in enumerate(one_by_one.blocks):
-        inside = stack.layers.layers[0]
-        block.layers[0].kernel[...] = inside.kernel[...][i]
-        block.layers[0].bias[...] = inside.bias[...][i]
-        one_by_one.feedback[i][...] = net.feedback[0][...][i]
-    for i, (dw, db) in enumerate(gradients(one_by_one)[:-1]):
-        stacked = found["blocks"][0]["layers"]["layers"][0]
-        np.testing.assert_allclose(stacked["kernel"][...][i], dw, rtol=1e-10)
-        np.testing.assert_allclose(stacked["bias"][...][i], db, rtol=1e-10)
-
-
-def test_direct_feedback_is_no_parameter():
-    net = mlp(2)
-    names = {path[0] for path, _ in nnx.to_flat_state(nnx.state(net, nnx.Param))}
-    assert names == {"blocks", "readout"}
-    assert len(jax.tree.leaves(nnx.state(net, bioflax.Feedback))) == 2
+    b = np.asarray(model.feedback[0][...])
+    assert b.shape == ((N_OUT, 5) if broadcast else (N_OUT, 6, 5))
+    x, error = normal((3, 6, 4)), ERROR[:3]
+    found, _ = gradients(model, jnp.asarray(x), jnp.asarray(error))
+    signal = (error @ b)[:, None] if broadcast else np.einsum("bo,oth->bth", error, b)
+    wanted = np.einsum("bti,bth->ih", x, np.broadcast_to(signal, (3, 6, 5)))
+    np.testing.assert_allclose(found["blocks/0/kernel"], wanted, rtol=1e-12)
 
 
 def test_shared_feedback_is_one_matrix_of_which_each_block_takes_its_columns():
-    net = mlp(2, shared=True)
-    (b,) = (np.asarray(v[...]) for v in net.feedback)
-    assert b.shape == (3, 8)
-    e = np.asarray(net(jnp.asarray(X))) - Y
-    h = np.asarray(net.blocks[0](jnp.asarray(X)))
-    np.testing.assert_allclose(
-        gradients(net)[0][0], X.T @ ((e @ b[:, :7]) * (1 - h**2)), rtol=1e-10
+    widths = [4, 5, 3]
+    model = net(2, widths=widths, shared=True)
+    (shared,) = (np.asarray(b[...]) for b in model.feedback)
+    assert shared.shape == (N_OUT, 5)
+    separate = net(2, widths=widths)
+    for i, b in enumerate(separate.feedback):
+        b[...] = jnp.asarray(shared[:, : widths[i + 1]])
+    x, error = jnp.asarray(X), jnp.asarray(ERROR)
+    assert_same(gradients(model, x, error)[0], gradients(separate, x, error)[0])
+
+
+# Deep nets ---------------------------------------------------------------------------------------
+
+
+def deep(depth, mode, *, stacked, rngs=None, width=5):
+    """A net with ``depth`` equal layers after the first, as a stack or one by one."""
+    rngs = streams() if rngs is None else rngs
+
+    def layer(rngs):
+        kind = {"param_dtype": jnp.float64, "rngs": rngs}
+        return nnx.Sequential(nnx.Linear(width, width, **kind), jnp.tanh)
+
+    stack = bioflax.Stack(layer, depth, rngs=rngs)
+    graph, state = nnx.split(stack.layers)
+    each = [nnx.merge(graph, jax.tree.map(lambda a, i=i: a[i], state)) for i in range(depth)]
+    first = [linear(4, width, rngs), jnp.tanh]
+    blocks = [first, stack] if stacked else [first, *each]
+    return bioflax.DirectFeedback(blocks, linear(width, N_OUT, rngs), mode=mode, rngs=rngs)
+
+
+@pytest.mark.parametrize("mode", ["dfa", "sdfa", "drtp", "dkp", "bp"])
+def test_a_stack_is_its_layers_one_after_the_other(mode):
+    x, error = jnp.asarray(X), jnp.asarray(ERROR)
+    call = {"target": jnp.asarray(TARGET)} if mode == "drtp" else {}
+    stacked, apart = (deep(3, mode, stacked=s) for s in (True, False))
+    found, wanted = (gradients(m, x, error, **call)[0] for m in (stacked, apart))
+    for name in ("kernel", "bias"):
+        layers = [wanted.pop(f"blocks/{i}/layers/0/{name}") for i in (1, 2, 3)]
+        wanted[f"blocks/1/layers/layers/0/{name}"] = np.stack(layers)
+    if mode == "dkp":
+        wanted["feedback/1"] = np.stack([wanted.pop(f"feedback/{i}") for i in (1, 2, 3)])
+    assert_same(found, wanted, rtol=1e-11)
+
+
+def test_a_stack_that_comes_first_sends_the_error_of_its_first_layer_on():
+    rngs = streams()
+
+    def layer(rngs):
+        return nnx.Linear(4, 4, param_dtype=jnp.float64, rngs=rngs)
+
+    stack = bioflax.Stack(layer, 2, rngs=rngs)
+    x = jnp.asarray(X)
+    model = bioflax.DirectFeedback([stack], linear(4, N_OUT, rngs), rngs=rngs, example=x)
+    found, _ = gradients(model, x, jnp.asarray(ERROR))
+    signal = ERROR @ np.asarray(model.feedback[0][0])
+    wanted = signal @ np.asarray(stack.layers.kernel[0]).T
+    np.testing.assert_allclose(found["x"], wanted, rtol=1e-12)
+
+
+def test_shared_feedback_reaches_every_layer_of_a_stack():
+    rngs = streams()
+    model = deep(2, "dfa", stacked=True, rngs=rngs)
+    x, error = jnp.asarray(X), jnp.asarray(ERROR)
+    shared = bioflax.DirectFeedback(
+        list(model.blocks), model.readout, example=x, shared=True, rngs=rngs
     )
+    found, _ = gradients(shared, x, error)
+    model.feedback[0][...] = shared.feedback[0][...]
+    model.feedback[1][...] = jnp.stack([shared.feedback[0][...]] * 2)
+    assert_same(found, gradients(model, x, error)[0])
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda: mlp(2, "dfaa"), "mode='dfaa' is not a way of direct feedback"),
-        (lambda: mlp(2, "drtp")(jnp.asarray(X)), "call the net with target="),
-        (lambda: conv_net(mode="dkp"), "give example="),
-        (lambda: bioflax.DirectFeedback([], linear(1, 1, nnx.Rngs(0)), rngs=nnx.Rngs(0)), "blocks is empty"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_is_refused_in_words(make, words):
-    with pytest.raises(ValueError, match=words):
-        make()
+def test_the_state_inside_a_stack_advances_and_masks_differ_from_layer_to_layer():
+    def layer(rngs):
+        return nnx.Dropout(0.5, rngs=rngs)
+
+    stack = bioflax.Stack(layer, 2, rngs=streams())
+    x = jnp.ones((1, 64), jnp.float32)
+    first, second = stack(x), stack(x)
+    np.testing.assert_array_equal(stack.layers.rngs.count[...], [2, 2])
+    assert not np.array_equal(first, second)
+    assert 0 < np.mean(np.asarray(first) == 4) < 0.5  # twice kept: a quarter, not a half
 
 
-def test_an_output_of_several_arrays_is_refused():
-    class Two(nnx.Module):
-        def __call__(self, x):
-            return x, x
+def test_compiling_a_stack_does_not_depend_on_its_depth():
+    def operations(depth):
+        model = deep(depth, "dfa", stacked=True)
+        graph, params, rest = nnx.split(model, nnx.Param, ...)
 
-    with pytest.raises(TypeError):
-        bioflax.DirectFeedback([Two()], linear(5, 3, nnx.Rngs(0)), rngs=nnx.Rngs(0))(jnp.asarray(X))
+        def loss(params):
+            return jnp.sum(nnx.merge(graph, params, rest, copy=True)(jnp.asarray(X)))
+
+        return jax.jit(jax.grad(loss)).lower(params).as_text().count("\n")
+
+    assert operations(100) == operations(3)
+
+
+def test_direct_feedback_needs_fewer_operations_than_backpropagation():
+    def flops(mode):
+        model = net(3, widths=[64] * 5, mode=mode)
+        graph, params, rest = nnx.split(model, nnx.Param, ...)
+
+        def loss(params, x):
+            return jnp.sum(nnx.merge(graph, params, rest)(x))
+
+        lowered = jax.jit(jax.grad(loss)).lower(params, jnp.ones((32, 64)))
+        return lowered.compile(FAST).cost_analysis()["flops"]
+
+    batch, layer, out = 32, 64 * 64, 64 * N_OUT
+    products = {
+        # Forward; weight gradients; the error through two layers and the readout, or three B_l.
+        "bp": 2 * batch * (3 * layer + out + 3 * layer + out + 2 * layer + out),
+        "dfa": 2 * batch * (3 * layer + out + 3 * layer + out + 3 * out),
+    }
+    for mode, expected in products.items():
+        # What is elementwise comes on top; a backward pass thrown away would be a third more.
+        assert expected <= flops(mode) <= 1.1 * expected
+
+
+# What is refused ---------------------------------------------------------------------------------
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(ValueError, match=r"mode='DFA' is not a way of direct feedback; .*dfa"):
+        net(1, mode="DFA")
+
+
+def test_target_projection_needs_a_target_of_the_shape_of_the_output():
+    model = net(1, mode="drtp")
+    with pytest.raises(ValueError, match="call the net with target="):
+        model(jnp.asarray(X))
+    with pytest.raises(ValueError, match=r"target has shape \(7,\), the net's output \(7, 2\)"):
+        gradients(model, jnp.asarray(X), jnp.asarray(ERROR), target=jnp.arange(7))
+
+
+def test_learned_feedback_must_be_stored():
+    rngs = streams()
+    conv = nnx.Conv(1, 2, 3, rngs=rngs)
+    with pytest.raises(ValueError, match=r"mode='dkp' learns its feedback .* give example="):
+        bioflax.DirectFeedback([conv], linear(2, 2, rngs), mode="dkp", rngs=rngs)
+    for option in ("shared", "broadcast"):
+        with pytest.raises(ValueError, match="mode='dkp' learns one weight per unit"):
+            net(1, mode="dkp", **{option: True})
+
+
+class Twice(nnx.Module):
+    def __call__(self, x):
+        return x, x
+
+
+def test_several_outputs_are_refused_with_the_name_of_the_module():
+    rngs = streams()
+    words = "puts out a tuple; direct feedback and stacks need modules that put out one array"
+    for blocks, readout in (
+        ([linear(4, 4, rngs), Twice()], linear(4, 2, rngs)),
+        ([linear(4, 4, rngs)], Twice()),
+    ):
+        model = bioflax.DirectFeedback(blocks, readout, rngs=rngs)
+        with pytest.raises(TypeError, match=words):
+            model(jnp.asarray(X))
+
+
+def test_blocks_that_do_not_share_the_batch_axes_of_the_output_are_refused():
+    rngs = streams()
+    with pytest.raises(ValueError, match=r"blocks\[0\] puts out .* \(7, 5\), the net .* \(1, 2\)"):
+        bioflax.DirectFeedback(
+            [linear(4, 5, rngs)],
+            nnx.Sequential(lambda h: h[:1], linear(5, 2, rngs)),
+            rngs=rngs,
+            example=jnp.asarray(X),
+        )
+
+
+def test_feedback_that_does_not_fit_the_input_is_refused_with_both_shapes():
+    rngs = streams()
+    example = jax.ShapeDtypeStruct((1, 3, 4), jnp.float64)
+    model = bioflax.DirectFeedback(
+        [linear(4, 5, rngs)], MeanOverTime(rngs), rngs=rngs, example=example
+    )
+    with pytest.raises(ValueError, match=r"feedback\[0\] has shape \(2, 3, 5\), .* \(2, 6, 5\)"):
+        gradients(model, jnp.asarray(normal((7, 6, 4))), jnp.asarray(ERROR))
+
+
+def test_state_shared_by_two_blocks_is_refused_and_shared_parameters_are_not():
+    rngs = streams()
+    norm = nnx.BatchNorm(4, rngs=rngs)
+    with pytest.raises(ValueError, match="is in two blocks, 0 and 1"):
+        bioflax.DirectFeedback([norm, norm], linear(4, 2, rngs), rngs=rngs)
+    layer = linear(4, 4, rngs)
+    tied = bioflax.DirectFeedback(
+        [[layer, jnp.tanh], [layer, jnp.tanh]], linear(4, N_OUT, rngs), rngs=rngs
+    )
+    found, _ = gradients(tied, jnp.asarray(X), jnp.asarray(ERROR))
+    apart = nnx.clone(tied)
+    apart.blocks[1].layers[0] = nnx.clone(layer)
+    wanted, _ = gradients(apart, jnp.asarray(X), jnp.asarray(ERROR))
+    both = wanted["blocks/0/layers/0/kernel"] + wanted["blocks/1/layers/0/kernel"]
+    np.testing.assert_allclose(found["blocks/0/layers/0/kernel"], both, rtol=1e-12)
+
+
+def test_indirect_feedback_needs_functions_that_keep_the_shape_and_no_stack():
+    rngs = streams()
+    flat = [linear(5, 4, rngs), lambda h: h[..., :2]]
+    model = bioflax.DirectFeedback(
+        [[linear(4, 5, rngs), jnp.tanh], flat], linear(2, 2, rngs), mode="ifa", rngs=rngs
+    )
+    with pytest.raises(ValueError, match=r"mode='ifa': in blocks\[1\] .* must keep the shape"):
+        gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    with pytest.raises(ValueError, match="give no Stack"):
+        deep(2, "ifa", stacked=True)
+
+
+@pytest.mark.parametrize(("blocks", "words"), [([], "blocks is empty"), ([3], "neither a module")])
+def test_what_cannot_be_blocks_is_refused(blocks, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        bioflax.DirectFeedback(blocks, linear(4, 2, streams()), rngs=streams())
