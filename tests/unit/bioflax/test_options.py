@@ -96,7 +96,8 @@ def test_convolutions_of_any_dimension_padding_stride_dilation_and_grouping(
         "feature_group_count": groups,
         "use_bias": use_bias,
     }
-    if not isinstance(options["padding"], str):  # lax dilates no input whose padding it must work out
+    # lax dilates no input whose padding it must work out.
+    if not isinstance(options["padding"], str):
         options["input_dilation"] = data.draw(st.integers(1, 2))
     batch = data.draw(st.sampled_from([(), (2,), (2, 1)]))
     space = tuple(data.draw(st.integers(5, 6)) for _ in range(ndim))
