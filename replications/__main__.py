@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
 
     made = verb("list", _list, "list papers, experiments and arms, with their seeds")
     _preset(made)
+    made = verb("plan", _plan, "say what cells will cost: updates, operations, time here")
+    made.add_argument("papers", nargs="*", help="names of papers (default: all)")
+    _preset(made)
     made = verb("dataset", _dataset, "prepare a data set: one .npz and its sha256", "name")
     made.add_argument("--output", type=Path, required=True, help="the .npz to write")
     made = verb("simulate", _simulate, "run one cell: train all its seeds and measure",
@@ -111,6 +114,13 @@ def _list(options: argparse.Namespace) -> None:
     for paper in spec.papers():
         for cell in spec.cells(paper, options.preset):
             print(f"{paper} {cell.experiment} {cell.arm} seeds={cell.spec.seeds}")
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from replications import plan
+
+    for line in plan.report(options.papers or spec.papers(), options.preset):
+        print(line)
 
 
 def _dataset(options: argparse.Namespace) -> None:

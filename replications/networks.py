@@ -10,15 +10,11 @@ from flax import nnx
 
 import bioflax
 from replications.initializers import grid_start, initializer, sparse
-from replications.spec import RunSpec
+from replications.spec import DEEP, RunSpec
 from replications.streams import stream
 from replications.tasks import ACTIVATIONS
 
 DIRECT = {"direct_feedback_alignment": "dfa", "indirect_feedback_alignment": "ifa"}
-
-
-# Equal hidden layers beyond this number are compiled as one (``bioflax.Stack``).
-DEEP = 8
 
 
 def flatten(x: jax.Array) -> jax.Array:

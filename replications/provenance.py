@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from replications.spec import Cell
+from replications.spec import DEEP, Cell
 
 ROOT = Path(__file__).parent.parent
 _ALWAYS = [
@@ -51,6 +51,8 @@ def sources(cell: Cell) -> list[Path]:
     files.append(f"bioflax/rules/{layer_rule}.py")
     if "direct" in spec.rule:
         files += ["bioflax/direct.py", "bioflax/pure.py", "bioflax/stack.py"]
+    if len(spec.network.hidden) > DEEP:
+        files += ["bioflax/pure.py", "bioflax/stack.py"]
     if spec.network.convolutions:
         files.append("bioflax/layers/conv.py")
     if _ANGLES & set(spec.measures) or spec.adversarial:

@@ -19,6 +19,8 @@ from replications.schema import Strict, parse, read_yaml
 
 HERE = Path(__file__).parent
 PRESETS = ("quick", "paper")
+# Equal hidden layers beyond this number are compiled as one (``bioflax.Stack``).
+DEEP = 8
 
 Rule = Literal[
     "backprop",

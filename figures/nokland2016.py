@@ -1,0 +1,311 @@
+"""The tables and pictures of Nøkland 2016, ours beside the published numbers."""
+
+from collections.abc import Iterable
+from functools import partial
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any, Literal
+
+from figures import Figure, PublishedValues, Tables, style
+from figures.style import Look
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+    from pandas import DataFrame, Series
+
+    from replications.plotting import Published
+
+BACKPROP = Look("backprop", "backprop")
+FEEDBACK = Look("feedback_alignment", "feedback alignment")
+DIRECT = Look("direct_feedback_alignment", "direct feedback alignment")
+INDIRECT = Look("indirect_feedback_alignment", "indirect feedback alignment")
+LOOKS = (BACKPROP, FEEDBACK, DIRECT, INDIRECT)
+
+MNIST = {
+    "mnist_7x240": "7x240 tanh",
+    "mnist_100x240": "100x240 tanh",
+    "mnist_1x800": "1x800 tanh",
+    "mnist_2x800": "2x800 tanh",
+    "mnist_3x800": "3x800 tanh",
+    "mnist_4x800": "4x800 tanh",
+    "mnist_2x800_logistic": "2x800 logistic",
+    "mnist_2x800_relu": "2x800 ReLU",
+    "mnist_2x800_dropout": "2x800 tanh + DO",
+    "mnist_2x800_adversarial": "2x800 tanh + ADV",
+}
+CIFAR = {
+    "1x1000": "1x1000 tanh",
+    "3x1000": "3x1000 tanh",
+    "3x1000_dropout": "3x1000 tanh + DO",
+    "conv": "CONV tanh",
+}
+QUICK = ("mnist_7x240", "mnist_100x240", "mnist_2x800")
+# A column that has an experiment of its own.
+APART = {("mnist_100x240", INDIRECT.arm): "mnist_100x240_indirect"}
+
+# A number of ours agrees with the paper's if the 90 % interval of the mean is within so many points of
+# it: the margins of claims N1 and N6. Where the paper saw no convergence, if every run is above 50 %.
+MARGIN = {"mnist": 0.4, "cifar10": 4.0, "cifar100": 4.0}
+STUCK = 50.0
+# Batches of 64 a pass over the paper's own training set. Fewer digits make other numbers, on which
+# there is no verdict.
+WHOLE = {"mnist": 938, "cifar10": 782, "cifar100": 782}
+TINTS = {"reproduced": "#CDEBDF", "inconclusive": "#F6E7C1", "not reproduced": "#EBCFDD"}
+# A training error below one in 10,000, where training stops, is drawn as that.
+FLOOR = 0.01
+MARKS = {"reproduced": "✔", "inconclusive": "?", "not reproduced": "✘"}
+
+
+def compared(tables: Tables, published: PublishedValues, rows: dict[str, str]) -> "DataFrame":
+    """Every cell of a table in points: ours (mean, sd, n, training error), the paper's, the verdict."""
+    import pandas as pd
+
+    from replications import statistics
+
+    cells = []
+    for experiment, model in rows.items():
+        for look in LOOKS:
+            place = APART.get((experiment, look.arm), experiment)
+            table = tables.get(place)
+            if table is None or look.arm not in set(table.arm):
+                continue
+            test = _ends(table, look.arm, "test_error")
+            ours = statistics.summary(test)
+            said = published.get((experiment, look.arm, "test_error"))
+            trained = published.get((experiment, look.arm, "train_error"))
+            last = table[(table.arm == look.arm) & (table.epoch > 0)].iloc[-1]
+            dataset = experiment.split("_")[0]
+            whole = round(last.step / last.epoch) == WHOLE[dataset]
+            cells.append(
+                {
+                    "model": model,
+                    "rule": look.label,
+                    "mean": ours.mean,
+                    "sd": ours.sd,
+                    "n": ours.n,
+                    "diverged": ours.diverged,
+                    "train_error": statistics.summary(_ends(table, look.arm, "train_error")).mean,
+                    "published": said and said.value,
+                    "published_sd": said and said.sd,
+                    "published_train_error": trained and trained.value,
+                    "certainty": said and said.certainty,
+                    "difference": said and ours.mean - said.value,
+                    "verdict": _verdict(test, said, dataset)
+                    if whole and look is not INDIRECT
+                    else "",
+                }
+            )
+    return pd.DataFrame(cells)
+
+
+def _ends(table: "DataFrame", arm: str, measure: str) -> "Series":
+    return 100 * style.runs(table, arm, measure).iloc[-1]
+
+
+def _verdict(errors: "Series", said: "Published | None", dataset: str) -> str:
+    from replications.statistics import Region, mean_interval, verdict, worst
+
+    if said is None:
+        stuck = Region(low=STUCK)
+        return verdict(worst(errors, stuck), stuck)
+    region = Region(said.value - MARGIN[dataset], said.value + MARGIN[dataset])
+    return verdict(mean_interval(errors, 0.9), region)
+
+
+def markdown(cells: "DataFrame") -> str:
+    """The table as the paper has it, a column of ours and of the paper's for each rule."""
+    rules = list(dict.fromkeys(cells["rule"]))
+    heads = [part for rule in rules for part in (f"{rule}: ours", "published", "difference")]
+    lines = [_row(["model", *heads]), _row(["---"] * (1 + len(heads)))]
+    for model, group in cells.groupby("model", sort=False):
+        by_rule = {cell.rule: cell for cell in group.itertuples()}
+        texts = [t for rule in rules for t in (_texts(by_rule.get(rule)) or ("", "", ""))]
+        lines.append(_row([str(model), *texts]))
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _texts(c: Any) -> tuple[str, str, str] | None:
+    """Ours, the paper's and the difference of a cell, in words."""
+    import pandas as pd
+
+    if c is None:
+        return None
+    spread = f" ± {c.sd:.2f}" if pd.notna(c.sd) else ""
+    ours = f"{c.mean:.2f}{spread} ({c.train_error:.2f}), n = {c.n}"
+    ours += f", {c.diverged} diverged" if c.diverged else ""
+    mark = f" {MARKS[c.verdict]}" if c.verdict else ""
+    if c.rule == INDIRECT.label:
+        return ours, "", ""
+    if pd.isna(c.published):
+        return ours, f"no convergence{mark}", ""
+    digits = 2 if c.published < 10 else 1
+    theirs = f"{c.published:.{digits}f} ± {c.published_sd:.{digits}f}"
+    theirs += f" ({c.published_train_error:g})" if pd.notna(c.published_train_error) else ""
+    theirs += f" [{c.certainty}]" if c.certainty != "C" else ""
+    return ours, theirs, f"{c.difference:+.2f}{mark}"
+
+
+def table(rows: dict[str, str], tables: Tables, published: PublishedValues) -> "Drawing":
+    """A table of the paper: in each cell ours, the paper's, the difference, the verdict's colour."""
+    from matplotlib.figure import Figure as Drawing
+    from matplotlib.patches import Rectangle
+
+    cells = compared(tables, published, rows)
+    models = list(dict.fromkeys(cells["model"]))
+    shown = [look for look in LOOKS if look.label in set(cells["rule"])]
+    figure = Drawing(figsize=(style.PAGE, 0.95 + 0.42 * len(models)), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(0, 0.8 + len(shown)), ylim=(len(models), -0.5))
+    axes.axis("off")
+    for i, look in enumerate(shown):
+        label = look.label.replace("direct ", "direct\n")
+        axes.text(0.85 + i, -0.08, label, color=look.colour, weight="bold", fontsize=6.8)
+    for k, model in enumerate(models):
+        axes.text(0, k + 0.5, model, va="center")
+        axes.axhline(k, color=style.FAINT, linewidth=0.5)
+    for cell in cells.itertuples():
+        k, i = models.index(cell.model), [look.label for look in shown].index(cell.rule)
+        if cell.verdict:
+            box = Rectangle((0.8 + i, k), 1, 1, facecolor=TINTS[cell.verdict], edgecolor="white")
+            axes.add_patch(box)
+        ours, theirs, difference = _texts(cell) or ("", "", "")
+        axes.text(0.85 + i, k + 0.27, ours, va="center", fontsize=6.2)
+        small: dict[str, Any] = {"va": "center", "fontsize": 5.6, "color": style.TEXT}
+        if theirs:
+            axes.text(0.85 + i, k + 0.6, f"paper: {theirs}", **small)
+        if difference:
+            axes.text(0.85 + i, k + 0.85, f"difference: {difference}", **small)
+    place = next(p.place.split(",")[0] for key, p in published.items() if key[0] in rows)
+    colours = (
+        "green ✔: within the margin of the paper's number, sand ?: undecided, rose ✘: outside"
+        if any(cells["verdict"])
+        else "no colours: another training set than the paper's"
+    )
+    style.footer(
+        figure,
+        "test error at the end in %, mean ± 1 SD over n seeds, in brackets the training error",
+        f"paper: {place}, certainty C where no other is given",
+        colours,
+    )
+    return figure
+
+
+def error_curves(tables: Tables, published: PublishedValues) -> "Drawing":
+    """Fig. 3: a 2x800 net whose first hidden layer is frozen at first, and one that is not."""
+    lines: dict[str, Literal["-", ":"]] = {"test_error": "-", "train_error": ":"}
+    figure, panels = style.panels(2, style.PAGE, 2.9, sharey=True)
+    drawn = []
+    for axes, experiment in zip(panels, ("mnist_2x800_frozen", "mnist_2x800"), strict=True):
+        for look in LOOKS[:3]:
+            for measure, line in lines.items():
+                runs = 100 * style.runs(tables[experiment], look.arm, measure, x="epoch")
+                drawn.append(runs)
+                style.trace(axes, runs.iloc[1:].clip(lower=FLOOR), look._replace(line=line), "sd")
+            if experiment == "mnist_2x800":
+                said = published[experiment, look.arm, "test_error"]
+                style.published(axes, look, said.value, stand=LOOKS.index(look))
+        axes.set_yscale("log")
+        axes.set_xlabel("passes through the training set")
+    low = panels[0].get_ylim()[0]
+    ticks = [tick for tick in (0.01, 0.1, 1, 10, 100) if tick >= low]
+    for axes in panels:
+        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_ylim(low, 100)
+    panels[0].set_ylabel("error (%): test (lines), training (dots)")
+    style.legend(figure, LOOKS[:3], columns=3)
+    style.footer(
+        figure,
+        style.seeds(*drawn),
+        "mean ± 1 SD",
+        style.sources(published["mnist_2x800", look.arm, "test_error"] for look in LOOKS[:3]),
+    )
+    return figure
+
+
+def angles(experiment: str, depth: int, tables: Tables, published: PublishedValues) -> "Drawing":
+    """Angle between the error signal of each hidden layer and backprop's, over training."""
+    del published  # the paper gives no angle
+    figure, panels = style.panels(2, style.PAGE, 2.7, sharey=True)
+    drawn = []
+    for axes, look in zip(panels, (DIRECT, FEEDBACK), strict=True):
+        shades = style.shades(look.arm, depth)
+        for layer, shade in enumerate(shades, 1):
+            one = style.Look(look.arm, f"{layer}", shade=shade)
+            runs = style.runs(
+                tables[experiment], look.arm, "delta_angle", f"hidden_{layer}", "epoch"
+            )
+            drawn.append(runs)
+            style.trace(axes, runs, one, "sd")
+        axes.set_xlabel("passes through the training set")
+        axes.legend(title=f"{look.label}: hidden layer", loc="lower right", ncols=4, fontsize=6)
+    # After both are drawn: they share the axis.
+    for axes in panels:
+        style.right_angle(axes)
+    panels[0].set_ylabel("angle to backprop (°)")
+    style.footer(
+        figure,
+        style.seeds(*drawn),
+        "mean ± 1 SD",
+        "no angle at the start, where the weights above are zero and backprop sends nothing",
+    )
+    return figure
+
+
+def _table(rows: dict[str, str], caption: str) -> Figure:
+    needs = (*rows, *(place for (row, _), place in APART.items() if row in rows))
+    return Figure(partial(table, rows), needs, caption, partial(compared, rows=rows), markdown)
+
+
+_CELLS = dedent("""\
+    Test error at the end of training in %, mean and 1 SD over seeds, the training error in
+    brackets; below it the published number, and the difference. Colour: the 90 % interval of our mean
+    lies within {} points of the published number (green), outside (rose), or neither (sand); where the
+    paper saw no convergence, every run is above 50 %. Indirect feedback is a column of ours.""").replace(
+    "\n", " "
+)
+
+FIGURES = {
+    "table1_mnist": _table(MNIST, f"Table 1. MNIST. {_CELLS.format(MARGIN['mnist'])}"),
+    "table1_short": Figure(
+        partial(table, {row: MNIST[row] for row in QUICK}),
+        QUICK,
+        "Rows of Table 1 that the quick preset has, there on 4,000 digits and in fewer updates, so that "
+        f"its levels are not the paper's. {_CELLS.format(MARGIN['mnist'])}",
+        partial(compared, rows={row: MNIST[row] for row in QUICK}),
+        markdown,
+    ),
+    "table2_cifar10": _table(
+        {f"cifar10_{row}": model for row, model in CIFAR.items()},
+        f"Table 2. CIFAR-10. {_CELLS.format(MARGIN['cifar10'])}",
+    ),
+    "table3_cifar100": _table(
+        {f"cifar100_{row}": model for row, model in CIFAR.items()},
+        f"Table 3. CIFAR-100. {_CELLS.format(MARGIN['cifar100'])}",
+    ),
+    "fig3_error_curves": Figure(
+        error_curves,
+        ("mnist_2x800", "mnist_2x800_frozen"),
+        "Fig. 3. Test error (lines) and training error (dots) of a 2x800 tanh net on MNIST. a, The first "
+        "hidden layer, drawn at random, does not learn at first (in the paper preset for 100 passes of "
+        "299, in the quick one for 5 of 10) and then does. b, Normal training. Diamonds: the published test "
+        "error at the end of training on 60,000 digits; the quick preset has 4,000, so its curves end higher.",
+    ),
+    "angles_7x240": Figure(
+        partial(angles, "mnist_7x240", 7),
+        ("mnist_7x240",),
+        "Angle between the error signal of each hidden layer and the one that backprop would send at the same "
+        "weights, in a 7x240 tanh net on MNIST. a, Direct feedback from zeros. b, Feedback alignment. Mean and "
+        "1 SD over seeds.",
+    ),
+    "angles_3x800": Figure(
+        partial(angles, "mnist_3x800", 3),
+        ("mnist_3x800",),
+        "Angle between the error signal of each hidden layer and the one that backprop would send at the same "
+        "weights, in a 3x800 tanh net on MNIST. a, Direct feedback from zeros. b, Feedback alignment. Mean and "
+        "1 SD over seeds.",
+    ),
+}
