@@ -237,7 +237,7 @@ FIGURES = {
         linear,
         ("linear",),
         "Fig. 1d, e. A linear 30-20-10 net learns a linear map, one example at a time. a, Error on "
-        "held-out examples, normalised by the variance of the target: median and quartiles over "
+        "held-out examples, over the squared length of the targets: median and quartiles over "
         "seeds. b, Angle between the hidden updates of feedback alignment and of backprop at the "
         "same weights: mean and 1 SD. Diamonds: where the paper's single run ends.",
     ),
@@ -254,8 +254,8 @@ FIGURES = {
         nonlinear,
         ("nonlinear",),
         "Fig. 2d. Tanh nets of three layers (30-20-10) and of four (30-20-10-10) learn from a "
-        "fixed random net of four. a, Error on held-out examples, normalised by the variance of "
-        "the target: median and quartiles over seeds. b, Angle between the hidden updates of "
+        "fixed random net of four. a, Error on held-out examples, over the squared length of "
+        "the targets: median and quartiles over seeds. b, Angle between the hidden updates of "
         "feedback alignment and of backprop at the same weights: mean and 1 SD. Diamonds: the "
         "paper's means of 20 runs at 400,000 examples.",
     ),

@@ -38,8 +38,6 @@ RC: dict[str, Any] = {
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.linewidth": 0.6,
     "axes.xmargin": 0.02,
     "xtick.major.width": 0.6,
@@ -99,20 +97,21 @@ def rule(arm: str) -> str:
 
 def shades(rule: str, n: int) -> list[str]:
     """``n`` colours from light to dark through the rule's own, for a sweep of one of its scales."""
-    from matplotlib.colors import LinearSegmentedColormap, to_hex
+    import seaborn
 
-    ramp = LinearSegmentedColormap.from_list(rule, ["#D9E021", COLOURS[rule], "#00140E"])
-    return [to_hex(ramp(i / max(n - 1, 1))) for i in range(n)]
+    return list(seaborn.blend_palette(["#D9E021", COLOURS[rule], "#00140E"], n).as_hex())
 
 
 def panels(
     columns: int, width: float, height: float, **options: Any
 ) -> tuple["Figure", list["Axes"]]:
     """A figure of ``width`` x ``height`` inches and its row of axes, lettered if several."""
+    import seaborn
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = list(figure.subplots(1, columns, squeeze=False, **options)[0])
+    seaborn.despine(figure)
     for letter, one in zip("abcd", axes if columns > 1 else [], strict=False):
         one.set_title(letter, fontweight="bold")
         one.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])

@@ -19,8 +19,8 @@ from replications.results import paper_folder
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 HEAD = (
-    "| experiment | rule or variant | data | ours, mean ± sd (n) | published | place, certainty | difference |\n"
-    "| --- | --- | --- | --- | --- | --- | --- |"
+    "| experiment | rule or variant | measure | data | ours, mean ± sd (n) | published | place, certainty "
+    "| difference |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
@@ -53,7 +53,9 @@ def picture(paper: str) -> Path:
 
 
 def first_figure(paper: str) -> tuple[str, figures.Figure]:
-    return next(iter(figures.of(paper).items()))
+    """The first that the default preset can draw."""
+    known = {cell.experiment for cell in spec.cells(paper, spec.PRESETS[0])}
+    return next((n, f) for n, f in figures.of(paper).items() if known.issuperset(f.needs))
 
 
 def take_pictures(folder: Path, preset: str) -> None:
@@ -98,13 +100,13 @@ def _numbers(paper: str, preset: str) -> Iterator[str]:
         row = next((found.loc[name] for name in names if name in found.index), None)
         if row is not None:
             logarithmic = names[1] in found.index
-            yield _row(paper, preset, experiment, arm, row, logarithmic, published)
+            yield _row(paper, preset, row, logarithmic, published)
 
 
 def _row(  # type: ignore[no-untyped-def]
-    paper: str, preset: str, experiment: str, arm: str, row: pd.Series, logarithmic: bool, published
+    paper: str, preset: str, row: pd.Series, logarithmic: bool, published
 ) -> str:
-    cell = spec.cell(paper, experiment, arm, preset)
+    cell = spec.cell(paper, published.experiment, published.arm, preset)
     percent = published.unit == "%"
     mean, sd = (100 * row["mean"], 100 * row["sd"]) if percent else (row["mean"], row["sd"])
     value = published.value
@@ -115,9 +117,10 @@ def _row(  # type: ignore[no-untyped-def]
     ours = f"{power}{mean:.2f} ± {sd:.2f}{unit} ({row['n']:.0f})"
     theirs = f"{power}{value:.2f}{unit}"
     data = cell.dataset or "synthetic"
+    measure = published.measure.replace("_", " ").replace("/", ", ")
     return (
-        f"| {experiment} | {arm.replace('_', ' ')} | {data}, {preset} | {ours} | {theirs} "
-        f"| {published.place}, {published.certainty} | {mean - value:+.2f}{unit} |"
+        f"| {cell.experiment} | {cell.arm.replace('_', ' ')} | {measure} | {data}, {preset} | {ours} "
+        f"| {theirs} | {published.place}, {published.certainty} | {mean - value:+.2f}{unit} |"
     )
 
 
