@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from replications import claims, spec, statistics
 from replications.files import atomically
@@ -42,6 +43,9 @@ LOGARITHMIC = {"train_loss", "test_loss", "test_nse", "gap", "invariant_drift"}
 ROUND_OFF = 1e-30
 # What one run may differ by without meaning anything: 5 of 1,000 test digits, half a degree, 5 %.
 RESOLUTION = {"error": 0.005, "angle": 0.5, "log10": 0.02, "other": 1e-3}
+# Up to so many runs, their own spread says too little.
+FEW = 3
+UNGUARDED = 1e300
 
 
 def folder_of(paper: str, preset: str, folder: Path = spec.HERE) -> Path:
@@ -92,14 +96,26 @@ def tolerances(kind: str, baseline: pd.DataFrame) -> Tolerances:
 
     Aggregates, in both mean and sd: ``max(sd, resolution) / sqrt(n)``, one standard error of the
     mean, where runs count as spread by at least the resolution of the measure. ``n`` is exact.
+
+    A few runs (``FEW`` or less) do not tell their spread, and a long float32 run carries another
+    processor's round-off as far as another seed would. There the mean may move as two such samples
+    differ: ``t sqrt(2 / n)`` times the spread pooled over the arms, ``t`` at 99.9 %. Where no arm
+    has two runs, nothing is known and only the first losses guard the cell.
     """
     if kind == "first_losses":
         names = {column: column.rpartition("(")[2].rstrip(")") for column in baseline.columns}
         return {column: FIRST_LOSSES[dtype] for column, dtype in names.items()}
     ended = np.maximum(baseline["n"] - baseline["diverged"], 1)
     resolution = [_resolution(*row) for row in baseline["mean"].items()]
-    spread = np.fmax(baseline["sd"].to_numpy(), resolution)
-    allowed = {"rtol": 0.0, "atol": spread / np.sqrt(ended.to_numpy())}
+    sd = pd.Series(np.fmax(baseline["sd"].to_numpy(), resolution), index=baseline.index)
+    error = sd / np.sqrt(ended)
+    measure = baseline.index.str.partition("/").get_level_values(2)
+    freedom = (ended - 1).groupby(measure).transform("sum")
+    variance = ((ended - 1) * sd**2).groupby(measure).transform("sum") / freedom.clip(lower=1)
+    t = np.where(freedom > 0, stats.t.ppf(0.9995, freedom.clip(lower=1)), UNGUARDED)
+    spread = np.sqrt(np.maximum(variance, np.square(resolution)))
+    error = error.where(ended > FEW, t * np.sqrt(2 / ended) * spread)
+    allowed = {"rtol": 0.0, "atol": error.to_numpy()}
     exact = {"rtol": 0.0, "atol": 0.0}
     return {"mean": allowed, "sd": allowed, "n": exact, "diverged": exact}
 

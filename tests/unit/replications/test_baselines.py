@@ -110,6 +110,37 @@ def test_runs_without_spread_may_move_by_the_resolution_of_their_measure(tmp_pat
     assert allowed["feedback_alignment/test_error"] == pytest.approx(0.005 / 2)
 
 
+def aggregates(**runs):
+    """Arms of one measure, ``n`` runs each, of mean 1 and the given sd."""
+    rows = {
+        f"{arm}/test_error": {"mean": 1.0, "sd": sd, "n": n, "diverged": 0}
+        for arm, (n, sd) in runs.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+
+
+def may_move(frame):
+    allowed = baselines.tolerances("aggregates", frame)["mean"]["atol"]
+    return dict(zip(frame.index.str.split("/").str[0], allowed, strict=True))
+
+
+def test_a_few_runs_may_move_as_two_samples_of_the_pooled_spread_differ():
+    found = may_move(aggregates(backprop=(3, 0.3), feedback_alignment=(3, 0.1)))
+    pooled = np.sqrt((2 * 0.3**2 + 2 * 0.1**2) / 4)
+    assert found["backprop"] == pytest.approx(8.610 * np.sqrt(2 / 3) * pooled, rel=1e-3)
+    assert found["feedback_alignment"] == found["backprop"]
+
+
+def test_many_runs_keep_their_own_standard_error_beside_arms_of_few():
+    found = may_move(aggregates(backprop=(20, 0.3), feedback_alignment=(1, np.nan)))
+    assert found["backprop"] == pytest.approx(0.3 / np.sqrt(20))
+    assert found["feedback_alignment"] == pytest.approx(3.883 * np.sqrt(2) * 0.3, rel=1e-3)
+
+
+def test_single_runs_alone_are_guarded_by_their_first_losses_only():
+    assert may_move(aggregates(backprop=(1, np.nan)))["backprop"] > 1e100
+
+
 @pytest.mark.parametrize(("dtype", "harmless", "real"), [
     ("float64", 1e-10, 1e-7), ("float32", 1e-6, 1e-4),
 ])  # fmt: skip
