@@ -17,13 +17,6 @@ from typing import Any, NamedTuple
 from replications import datasets, spec
 from replications.spec import Cell, RunSpec
 
-# Examples for training and test, and classes; a test holds mnist5k to its file.
-IMAGES = {
-    "mnist5k": (4000, 1000, 10),
-    "mnist": (60000, 10000, 10),
-    "cifar10": (50000, 10000, 10),
-    "cifar100": (50000, 10000, 100),
-}
 # A deep net's layers are compiled as one, in a scan, which moves its stacked arrays once more: measured on
 # 100x240, for 7x240 beside it.
 STACKED = 1.7
@@ -69,10 +62,9 @@ def size(chosen: RunSpec) -> Size:
     """How many examples, and of which shape, a cell trains on."""
     if chosen.task.images:
         images = chosen.task.images
-        train, test, classes = IMAGES[images.name]
-        shape = datasets.SOURCES[images.name].image
-        flat = shape if chosen.network.convolutions else (math.prod(shape),)
-        return Size(images.train or train, test, flat, classes)
+        source = datasets.SOURCES[images.name]
+        flat = source.image if chosen.network.convolutions else (math.prod(source.image),)
+        return Size(images.train or source.train, source.test, flat, source.classes)
     if chosen.task.teacher:
         teacher = chosen.task.teacher
         return Size(teacher.train, teacher.test, (teacher.inputs,), teacher.outputs)

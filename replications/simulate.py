@@ -6,6 +6,7 @@ nothing but itself. ``vmap`` is for accelerators; it changes low bits, so the ma
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +17,10 @@ from tqdm import tqdm
 
 from replications import provenance, results, tasks
 from replications.checkpoints import Checkpoint
+from replications.datasets import load
 from replications.errors import UserError, nearest
 from replications.spec import Cell, RunSpec
+from replications.streams import drawing
 from replications.training import Program, State, program
 
 BATCHINGS = ("map", "vmap")
@@ -111,7 +114,7 @@ def _compile(functions: Program, batching: str) -> _Compiled:
         advance = jax.vmap(advance, in_axes=(0, 0, 0, None, None))
         measure = jax.vmap(measure, in_axes=(0, 0, None))
     return _Compiled(
-        jax.jit(start), jax.jit(order), jax.jit(advance, donate_argnums=0), jax.jit(measure)
+        drawing(start), jax.jit(order), jax.jit(advance, donate_argnums=0), jax.jit(measure)
     )
 
 
@@ -120,7 +123,7 @@ def _compute(
 ) -> results.Run:
     began = time.monotonic()
     spec = cell.spec
-    task = tasks.build(spec, datasets)
+    task = tasks.build(spec, partial(load, folder=datasets))
     functions = program(spec, task)
     when = stops(spec, functions.steps, functions.steps_per_epoch)
     compiled = _compile(functions, batching)

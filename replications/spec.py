@@ -19,6 +19,9 @@ from replications.schema import Strict, parse, read_yaml
 
 HERE = Path(__file__).parent
 PRESETS = ("quick", "paper")
+# As much of the preset paper as was run once and accepted: tabulated, drawn and judged like a
+# preset, beside every quick run (replications/accepted.py).
+ACCEPTED = "accepted"
 # Equal hidden layers beyond this number are compiled as one (``bioflax.Stack``).
 DEEP = 8
 
@@ -283,8 +286,8 @@ class Cell(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Sha256 of the resolved spec: it changes when any number of the cell may."""
-        text = json.dumps(self.spec.model_dump(), sort_keys=True)
+        """Sha256 of the resolved spec, seeds apart: it changes when any number of a run may."""
+        text = json.dumps(self.spec.model_dump(exclude={"seeds"}), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -345,6 +348,22 @@ def cell(paper: str, experiment: str, arm: str, preset: str, folder: Path = HERE
     merged = _merge(_merge(merged, own), own_presets.get(preset) or {})
     where = f"{_short(folder / paper / 'experiments.yaml')}: {experiment}/{arm} ({preset})"
     return Cell(paper, experiment, arm, preset, parse(RunSpec, merged, where))
+
+
+def protocol(view: str) -> str:
+    """The preset whose specs and claims hold for a folder of results."""
+    return "paper" if view == ACCEPTED else view
+
+
+def also_quick(paper: str, experiment: str, folder: Path = HERE) -> bool:
+    """Whether the preset quick runs an experiment of the preset paper as it is, seeds included."""
+    if not {"quick", "paper"} <= load(paper, folder).experiments[experiment].presets.keys():
+        return False
+    quick, full = (
+        [c.spec for c in cells(paper, preset, folder) if c.experiment == experiment]
+        for preset in PRESETS
+    )
+    return quick == full
 
 
 def _short(file: Path) -> str:

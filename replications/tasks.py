@@ -1,17 +1,17 @@
 """Where the examples come from: a random teacher, an image data set, or given patterns."""
 
 import itertools
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from replications import datasets
+from replications.datasets import Dataset
 from replications.initializers import initializer
 from replications.spec import Images, Patterns, RunSpec, Teacher
-from replications.streams import stream
+from replications.streams import drawing, stream
 
 ACTIVATIONS = {
     "linear": lambda z: z,
@@ -38,14 +38,14 @@ class Task(NamedTuple):
     sha256: str | None
 
 
-def build(spec: RunSpec, folder: Path) -> Task:
-    """The task of a spec, the same for every seed and rule. ``folder`` holds the data sets' files."""
+def build(spec: RunSpec, images: Callable[[str], Dataset]) -> Task:
+    """The task of a spec, the same for every seed and rule. ``images`` gives a data set by its name."""
     dtype = jnp.dtype(spec.dtype)
     if spec.task.teacher is not None:
         return _teacher(spec.task.teacher, dtype)
     if spec.task.images is not None:
         flat = not spec.network.convolutions
-        return _images(spec.task.images, flat, dtype, datasets.load(spec.task.images.name, folder))
+        return _images(spec.task.images, flat, dtype, images(spec.task.images.name))
     assert spec.task.patterns is not None
     return _patterns(spec.task.patterns, dtype)
 
@@ -53,11 +53,17 @@ def build(spec: RunSpec, folder: Path) -> Task:
 def _teacher(task: Teacher, dtype: jnp.dtype) -> Task:
     key = jax.random.key(task.seed)
     widths = [task.inputs, *task.hidden, task.outputs]
-    layers = []
-    for i, shape in enumerate(itertools.pairwise(widths)):
-        weights = initializer(task.weights)(stream(key, f"teacher weights {i}"), shape, dtype)
-        biases = initializer(task.biases)(stream(key, f"teacher biases {i}"), shape[1:], dtype)
-        layers.append((weights, biases))
+
+    @drawing
+    def teacher() -> list[tuple[jax.Array, jax.Array]]:
+        layers = []
+        for i, shape in enumerate(itertools.pairwise(widths)):
+            weights = initializer(task.weights)(stream(key, f"teacher weights {i}"), shape, dtype)
+            biases = initializer(task.biases)(stream(key, f"teacher biases {i}"), shape[1:], dtype)
+            layers.append((weights, biases))
+        return layers
+
+    layers = teacher()
 
     def label(x: jax.Array) -> jax.Array:
         for weights, biases in layers[:-1]:
@@ -70,7 +76,7 @@ def _teacher(task: Teacher, dtype: jnp.dtype) -> Task:
     return Task(Data(train_x, label(train_x), test_x, label(test_x)), False, None)
 
 
-def _images(task: Images, flat: bool, dtype: jnp.dtype, data: datasets.Dataset) -> Task:
+def _images(task: Images, flat: bool, dtype: jnp.dtype, data: Dataset) -> Task:
     train_x, test_x = data.train_x[: task.train], data.test_x
     if task.whiten:
         train_x, test_x = _zca(train_x, test_x)

@@ -162,7 +162,8 @@ def content(wildcards):
 
 
 def spec_digest(wildcards):
-    return cell_of(wildcards).digest
+    cell = cell_of(wildcards)
+    return f"{cell.digest} of {cell.spec.seeds} seeds"
 
 
 def source_digest(wildcards):

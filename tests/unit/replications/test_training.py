@@ -1,12 +1,10 @@
 """Training is what the papers' equations say, whichever way it is run."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
 
-from replications import results, simulate, tasks, training
+from replications import datasets, results, simulate, tasks, training
 from replications.checkpoints import Checkpoint
 from replications.errors import UserError
 from replications.spec import Cell, RunSpec
@@ -50,7 +48,7 @@ def test_online_learning_is_the_papers_update_rule(tmp_path, rule):
     chosen = cell(rule=rule, measures=["test_nse"], seeds=1)
     got = run(tmp_path, chosen)
     with jax.enable_x64(True):
-        task = tasks.build(chosen.spec, Path("."))
+        task = tasks.build(chosen.spec, datasets.stand_in)
         state = training.program(chosen.spec, task).start(np.uint32(0))
         model = jax.tree.map(np.asarray, dict(_arrays(state)))
         x, y = np.asarray(task.data.train_x), np.asarray(task.data.train_y)
@@ -149,7 +147,7 @@ def test_absent_weights_stay_absent_in_a_sparse_readout(tmp_path):
     network = LINEAR["network"] | {"sparsity": 0.5, "hidden": [40]}
     sparse = cell(network=network).spec
     with jax.enable_x64(True):
-        task = tasks.build(sparse, Path("."))
+        task = tasks.build(sparse, datasets.stand_in)
         program = training.program(sparse, task)
         seed = np.uint32(0)
         before = program.start(seed)
