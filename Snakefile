@@ -17,13 +17,14 @@ include: "workflow/rules/simulate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/accepted.smk"
 
 
 rule all:
     default_target: True
     input:
-        [products(paper, PRESET) for paper in PAPERS],
-        f"results/{PRESET}/claims.html",
+        [everything(paper) for paper in PAPERS],
+        expand("results/{preset}/claims.html", preset=PRESETS),
         f"results/{PRESET}/rulegraph.svg",
 
 
@@ -33,4 +34,4 @@ for paper in PAPERS:
         name:
             paper
         input:
-            products(paper, PRESET),
+            everything(paper),

@@ -27,7 +27,8 @@ PublishedValues = Mapping[tuple[str, str, str], "Published"]
 class Figure:
     """One picture: the pure function that draws it, the experiments it needs, its caption.
 
-    A picture of a table also has its ``numbers``, and how to write them as ``markdown``.
+    A picture of a table also has its ``numbers``, and how to write them as ``markdown``; it says of what
+    has not been run that it has not, and can do with some of the experiments.
     """
 
     function: Callable[[Tables, PublishedValues], "Drawing"]
@@ -35,6 +36,11 @@ class Figure:
     caption: str
     numbers: Callable[[Tables, PublishedValues], "pandas.DataFrame"] | None = None
     markdown: Callable[["pandas.DataFrame"], str] | None = None
+
+    def drawable(self, experiments: set[str]) -> bool:
+        """Whether these experiments are enough."""
+        missing = set(self.needs) - experiments
+        return not missing if self.numbers is None else len(missing) < len(self.needs)
 
 
 def of(paper: str) -> dict[str, Figure]:

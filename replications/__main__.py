@@ -57,20 +57,26 @@ def _parser() -> argparse.ArgumentParser:
                       help="seeds one after the other, or all at once (for a GPU)")  # fmt: skip
     made.add_argument("--checkpoint-seconds", type=float, default=60,
                       help="time between checkpoints (default: 60)")  # fmt: skip
+    made = verb("restore", _restore, "write the accepted table of an experiment at full scale",
+                "paper", "experiment")  # fmt: skip
+    _results(made)
+    made = verb("fingerprint", _fingerprint, "run the first updates of accepted cells, on noise",
+                "paper", "experiment")  # fmt: skip
+    _results(made)
     made = verb("tabulate", _tabulate, "write one tidy table of an experiment's cells",
                 "paper", "experiment")  # fmt: skip
     _common(made)
     made = verb("plot", _plot, "draw one figure from the tables", "paper", "figure")
-    _common(made)
+    _shown(made)
     made.add_argument("--formats", nargs="+", default=["pdf", "svg", "png"],
                       choices=("pdf", "svg", "png"), help="file formats (default: all)")  # fmt: skip
     made = verb("judge", _judge, "judge a paper's claims by the tables", "paper")
-    _common(made)
+    _shown(made)
     made = verb("verdicts", _verdicts, "gather the papers' verdicts in one table")
     made.add_argument("papers", nargs="+", help="names of papers")
-    _common(made)
+    _shown(made)
     made = verb("check", _check, "hold the numbers and verdicts against the baselines", "paper")
-    _common(made)
+    _shown(made)
     made = verb("accept", _accept, "show what moved, then renew a paper's baselines", "paper")
     _common(made)
     made.add_argument("--yes", action="store_true", help="do not ask")
@@ -89,12 +95,20 @@ _MEANING = {
 }
 
 
-def _preset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="quick", help="quick (default) or paper")
+def _preset(parser: argparse.ArgumentParser, *more: str) -> None:
+    allowed = (*spec.PRESETS, *more)
+    parser.add_argument("--preset", default="quick", choices=allowed,
+                        help=" or ".join(allowed) + " (default: quick)")  # fmt: skip
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
     _preset(parser)
+    _results(parser)
+
+
+def _shown(parser: argparse.ArgumentParser) -> None:
+    """Of verbs that only read tables: those of accepted results as well."""
+    _preset(parser, spec.ACCEPTED)
     _results(parser)
 
 
@@ -144,6 +158,18 @@ def _simulate(options: argparse.Namespace) -> None:
     print(path)
 
 
+def _restore(options: argparse.Namespace) -> None:
+    from replications import accepted
+
+    accepted.restore(options.paper, options.experiment, options.results)
+
+
+def _fingerprint(options: argparse.Namespace) -> None:
+    from replications import accepted
+
+    accepted.fingerprint(options.paper, options.experiment, options.results)
+
+
 def _tabulate(options: argparse.Namespace) -> None:
     from replications import results
 
@@ -175,8 +201,10 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _accept(options: argparse.Namespace) -> int:
-    from replications import baselines
+    from replications import accepted, baselines
 
+    if options.preset == "paper":
+        return accepted.accept(options.paper, options.results, options.yes)
     return baselines.accept(options.paper, options.preset, options.results, options.yes)
 
 

@@ -22,12 +22,26 @@ import pandas as pd
 from scipy import stats
 
 from replications import claims, spec, statistics
+from replications.errors import UserError
 from replications.files import atomically
-from replications.results import paper_folder, read_run, read_table
+from replications.results import Run, paper_folder, read_run, read_table
 
 CHECK = Path(__file__).parent.parent / "tests" / "regression" / "check_baselines.py"
-KINDS = ("first_losses", "aggregates")
-ORIGIN = ("commit", "spec_digest", "source_digest", "versions", "device", "processor", "batching")
+KINDS: tuple[str, ...] = ("first_losses", "aggregates")
+# Of accepted results of the preset paper, which no run computes again.
+ACCEPTED_KINDS = ("fingerprints",)
+ORIGIN = (
+    "commit",
+    "spec_digest",
+    "source_digest",
+    "versions",
+    "device",
+    "processor",
+    "batching",
+    "dataset",
+    "seeds",
+    "wall_seconds",
+)
 Tolerances = dict[str, dict[str, Any]]
 
 # How far the first losses may move. Another instruction set sums in another order, which changes
@@ -48,35 +62,47 @@ FEW = 3
 UNGUARDED = 1e300
 
 
-def folder_of(paper: str, preset: str, folder: Path = spec.HERE) -> Path:
-    return folder / paper / "baselines" / preset
+def folder_of(paper: str, view: str, folder: Path = spec.HERE) -> Path:
+    return folder / paper / "baselines" / spec.protocol(view)
 
 
-def experiments(paper: str, preset: str, folder: Path = spec.HERE) -> list[str]:
-    return list(dict.fromkeys(cell.experiment for cell in spec.cells(paper, preset, folder)))
+def experiments(paper: str, view: str, folder: Path = spec.HERE) -> list[str]:
+    """Those that have baselines of their own: what the preset quick runs as it is has quick's."""
+    if view == spec.ACCEPTED:
+        return spec.kept(paper, folder)
+    cells = spec.cells(paper, view, folder)
+    names = dict.fromkeys(cell.experiment for cell in cells)
+    return [n for n in names if view == "quick" or not spec.also_quick(paper, n, folder)]
 
 
 def measured(kind: str, results: Path, experiment: str) -> pd.DataFrame:
     """An experiment's numbers as a baseline holds them. ``results`` is one paper's folder."""
+    if kind == "fingerprints":
+        return _read_measured(results / "fingerprints" / f"{experiment}.csv")
     table = read_table(results / "tables" / f"{experiment}.csv")
     if kind == "aggregates":
-        return _aggregates(table)
+        return aggregates(table)
     runs = results / "runs" / experiment
-    return _first_losses({arm: runs / f"{arm}.npz" for arm in table["arm"].unique()})
+    return first_losses({arm: read_run(runs / f"{arm}.npz") for arm in table["arm"].unique()})
 
 
-def _first_losses(files: Mapping[str, Path]) -> pd.DataFrame:
+def _read_measured(file: Path) -> pd.DataFrame:
+    if not file.exists():
+        raise UserError(f"{file}: no such file; make it with `python -m replications fingerprint`")
+    return read(file)
+
+
+def first_losses(runs: Mapping[str, Run]) -> pd.DataFrame:
     """One column per arm, of its first seed; the name tells the precision, and so the tolerance."""
     columns = {}
-    for arm, file in files.items():
-        run = read_run(file)
+    for arm, run in runs.items():
         losses = run.first_losses[np.argmin(run.seeds)].astype(np.float64)
         columns[f"{arm} ({run.manifest['spec']['dtype']})"] = pd.Series(losses)
     frame = pd.DataFrame(columns)
     return frame.set_index(pd.Index(range(1, len(frame) + 1), name="update"))
 
 
-def _aggregates(table: pd.DataFrame) -> pd.DataFrame:
+def aggregates(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and sd over seeds at the last record, one row per arm, measure and layer."""
     rows = {}
     for (arm, measure, layer), group in table.groupby(["arm", "measure", "layer"], sort=False):
@@ -102,7 +128,7 @@ def tolerances(kind: str, baseline: pd.DataFrame) -> Tolerances:
     differ: ``t sqrt(2 / n)`` times the spread pooled over the arms, ``t`` at 99.9 %. Where no arm
     has two runs, nothing is known and only the first losses guard the cell.
     """
-    if kind == "first_losses":
+    if kind != "aggregates":
         names = {column: column.rpartition("(")[2].rstrip(")") for column in baseline.columns}
         return {column: FIRST_LOSSES[dtype] for column, dtype in names.items()}
     ended = np.maximum(baseline["n"] - baseline["diverged"], 1)
@@ -194,7 +220,7 @@ def judged_verdicts(results: Path) -> dict[str, str]:
 
 
 def renewal(paper: str, preset: str) -> str:
-    return f"python -m replications accept {paper} --preset {preset}"
+    return f"python -m replications accept {paper} --preset {spec.protocol(preset)}"
 
 
 def check(
@@ -214,11 +240,16 @@ def check(
     target = ours / "regression.txt"
     target.unlink(missing_ok=True)
     names = experiments(paper, preset, folder) if names is None else names
+    kinds = KINDS
+    if preset == spec.ACCEPTED:
+        # Where nothing was kept, quick's own numbers are all there is; the verdicts on them stay.
+        kinds = ACCEPTED_KINDS if names else ()
     words = [sys.executable, "-m", "pytest", str(CHECK), "--confcutdir", str(CHECK.parent)]
     words += ["-v", "--tb=short", "--no-header", "--show-capture=no", "-p", "no:cacheprovider"]
     # Options and plugins of the project's own test run (doctests, workers) have no place here.
     words += ["-o", "addopts=", "-p", "pytest_regressions.plugin", "-p", "pytest_datadir.plugin"]
     words += ["--results", str(ours.absolute()), "--experiments", ",".join(names)]
+    words += ["--kinds", ",".join(kinds)]
     words += ["--baselines", str(folder_of(paper, preset, folder).absolute())]
     words += ["--renew", renewal(paper, preset)]
     # A report of one width and without colours or times is the same everywhere.
@@ -271,20 +302,27 @@ def accept(
         return 1
     for path in stale:
         path.unlink()
-    verdicts = pd.DataFrame(judged.items(), columns=["id", "verdict"]).set_index("id")
-    for file, frame in {**frames, "claims.csv": verdicts}.items():
+    for file, frame in frames.items():
         with atomically(target / file) as temporary:
             frame.to_csv(temporary)
-    with atomically(target / "manifest.json") as temporary:
-        temporary.write_text(_origins(ours, names))
+    write_verdicts(target, judged)
+    manifests = [f for name in names for f in sorted((ours / "runs" / name).glob("*.json"))]
+    write_origins(
+        target, {f"{f.parent.name}/{f.stem}": json.loads(f.read_text()) for f in manifests}
+    )
     return 0
 
 
-def _origins(results: Path, names: Sequence[str]) -> str:
+def write_verdicts(target: Path, judged: Mapping[str, str]) -> None:
+    with atomically(target / "claims.csv") as temporary:
+        pd.DataFrame(judged.items(), columns=["id", "verdict"]).to_csv(temporary, index=False)
+
+
+def write_origins(target: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
     """What the manifests say on where each cell's numbers come from, one line per cell."""
-    lines = []
-    for file in (f for name in names for f in sorted((results / "runs" / name).glob("*.json"))):
-        manifest = json.loads(file.read_text())
-        origin = {key: manifest.get(key) for key in ORIGIN}
-        lines.append(f'"{file.parent.name}/{file.stem}": {json.dumps(origin)}')
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+    lines = [
+        f'"{cell}": {json.dumps({key: manifest.get(key) for key in ORIGIN})}'
+        for cell, manifest in manifests.items()
+    ]
+    with atomically(target / "manifest.json") as temporary:
+        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -26,8 +26,14 @@ from replications.schema import Strict, parse, read_yaml
 from replications.statistics import VERDICTS, Region, Verdict
 
 Preset = Literal["quick", "paper"]
-Table = Callable[[str], pd.DataFrame]
-SYMBOLS: dict[Verdict, str] = {"reproduced": "✔", "inconclusive": "?", "not reproduced": "✘"}
+# An experiment's tidy table; None where it has not been run at full scale.
+Table = Callable[[str], pd.DataFrame | None]
+SYMBOLS: dict[Verdict, str] = {
+    "reproduced": "✔",
+    "inconclusive": "?",
+    "not run": "-",
+    "not reproduced": "✘",
+}
 
 
 class At(Strict):
@@ -312,11 +318,29 @@ def _take(at: At, steps: np.ndarray, values: np.ndarray) -> float:
     return float(line.slope if at.take == "slope" else line.rvalue**2)
 
 
-def judge_part(part: Part, table: Table) -> dict[str, Any]:
-    """Estimate, interval and verdict of a part, for JSON. ``table`` gives an experiment's table."""
-    columns = [per_seed(q, table(q.experiment)) for q in part.quantities]
-    # Seeds that only one side has stay, as NaN.
-    paired = pd.concat(columns, axis=1, join="outer").to_numpy()
+def judge_part(
+    part: Part, table: Table, join: Literal["outer", "inner"] = "outer"
+) -> dict[str, Any]:
+    """Estimate, interval and verdict of a part, for JSON. ``table`` gives an experiment's table.
+
+    Seeds that only one side has stay, as NaN; with ``inner`` they are left out.
+    """
+    shown: dict[str, Any] = {
+        "quantity": str(part),
+        "experiment": part.value.experiment,
+        "confidence": part.confidence,
+        "region": part.region_text,
+        "published": part.published,
+    }
+    columns = []
+    for q in part.quantities:
+        content = table(q.experiment)
+        if content is None:
+            return {**shown, **_NOTHING, "verdict": "not run"}
+        columns.append(per_seed(q, content))
+    paired = pd.concat(columns, axis=1, join=join).to_numpy()
+    if not len(paired):
+        return {**shown, **_NOTHING, "verdict": "not run"}
     x = paired[:, 0]
     if part.minus:
         x = x - paired[:, 1]
@@ -337,20 +361,19 @@ def judge_part(part: Part, table: Table) -> dict[str, Any]:
         "worst": partial(statistics.worst, region=region),
     }[part.aggregate]
     interval = estimate(x)
-    shown = np.exp(interval) if part.over else np.array(interval)
-    value, *ends = (_number(v) for v in shown)
+    value, *ends = (_number(v) for v in (np.exp(interval) if part.over else interval))
     return {
-        "quantity": str(part),
-        "experiment": part.value.experiment,
+        **shown,
         "estimate": value,
         "interval": ends,
-        "confidence": part.confidence,
         "n": len(x),
         "diverged": int(diverged.sum()),
-        "region": part.region_text,
-        "published": part.published,
         "verdict": statistics.verdict(interval, region),
     }
+
+
+# What is known of a part whose experiment has not been run.
+_NOTHING: dict[str, Any] = {"estimate": None, "interval": [None, None], "n": 0, "diverged": 0}
 
 
 def _spearman(x: list[float], y: np.ndarray) -> float:
@@ -366,22 +389,29 @@ def _number(value: float) -> float | None:
 
 
 def judge(paper: str, preset: str, results: Path, folder: Path = spec.HERE) -> list[dict[str, Any]]:
-    """Judge a paper's claims and write ``claims.json`` beside its tables. Raises UserError."""
-    claims = load(paper, folder)
-    check_names(claims, preset, recorded(paper, preset, folder))
+    """Judge a paper's claims and write ``claims.json`` beside its tables. Raises UserError.
+
+    Of the accepted results, an experiment that is not among them was not run; two experiments may
+    have been accepted with different seeds, and are compared over those that both have.
+    """
+    claims, protocol = load(paper, folder), spec.protocol(preset)
+    check_names(claims, protocol, recorded(paper, protocol, folder))
+    known = spec.accepted(paper, folder) if preset == spec.ACCEPTED else None
     tables: dict[str, pd.DataFrame] = {}
 
-    def table(experiment: str) -> pd.DataFrame:
+    def table(experiment: str) -> pd.DataFrame | None:
+        if known is not None and experiment not in known:
+            return None
         if experiment not in tables:
             tables[experiment] = read_table(table_file(results, preset, paper, experiment))
         return tables[experiment]
 
     judged = []
     for claim in claims:
-        statement, parts = claim.under(preset)
+        statement, parts = claim.under(protocol)
         if not parts:
             continue
-        done = [judge_part(part, table) for part in parts]
+        done = [judge_part(part, table, "outer" if known is None else "inner") for part in parts]
         judged.append(
             {
                 "id": claim.id,
@@ -426,7 +456,8 @@ def _write_json(path: Path, data: Any) -> None:
 def _markdown(judged: list[dict[str, Any]], preset: str) -> str:
     """One row per claim, and one per part below it."""
     found = [claim["verdict"] for claim in judged]
-    counts = ", ".join(f"{found.count(v)} {v}" for v in VERDICTS)
+    seen = [v for v in VERDICTS if v in found or v != "not run"]
+    counts = ", ".join(f"{found.count(v)} {v}" for v in seen)
     lines = [
         f"# Claims, preset `{preset}`: {counts}",
         "",
@@ -453,7 +484,7 @@ def ours(part: Mapping[str, Any]) -> str:
         "unbounded" if v is None else f"{v:.4g}" for v in (part["estimate"], *part["interval"])
     )
     if part["estimate"] is None:
-        return "not finite"
+        return "not finite" if part["n"] else ""
     if part["quantity"].startswith("worst"):
         return value
     if part["n"] == 1:

@@ -63,14 +63,18 @@ def plot(
     for one in formats:
         if one not in FORMATS:
             raise UserError(f"unknown format {one!r}; {nearest(one, FORMATS)}")
-    needs = figures.find(paper, name).needs
-    tables = {e: read_table(table_file(results, preset, paper, e)) for e in needs}
+    figure = figures.find(paper, name)
+    files = {e: table_file(results, preset, paper, e) for e in figure.needs}
+    there = {e for e, file in files.items() if file.exists()}
+    # Without enough of them, the first that is missing is named.
+    wanted = there if figure.drawable(there) else files
+    tables = {e: read_table(file) for e, file in files.items() if e in wanted}
     drawing = draw(paper, name, tables)
     folder = paper_folder(results, preset, paper) / "figures"
     paths = [folder / f"{name}.{one}" for one in formats]
     for path in paths:
         save(drawing, path)
-    _write_numbers(figures.find(paper, name), tables, published(paper), folder / name)
+    _write_numbers(figure, tables, published(paper), folder / name)
     return paths
 
 

@@ -62,13 +62,14 @@ def tabulate(paper: str, experiment: str, preset: str, results: Path) -> pd.Data
     arms = [c for c in cells(paper, preset) if c.experiment == experiment]
     if not arms:
         raise UserError(f"{paper}: no experiment {experiment!r} in preset {preset!r}")
-    table = pd.concat([_tidy(c.arm, read_run(run_file(results, c))) for c in arms])
+    table = pd.concat([tidy(c.arm, read_run(run_file(results, c))) for c in arms])
     with atomically(table_file(results, preset, paper, experiment)) as temporary:
         table.to_csv(temporary, index=False)
     return table
 
 
-def _tidy(arm: str, run: Run) -> pd.DataFrame:
+def tidy(arm: str, run: Run) -> pd.DataFrame:
+    """An arm's rows of the tidy table: one per seed, record, measure and layer."""
     per_epoch = run.manifest["steps_per_epoch"]
     parts = []
     for name, values in run.measures.items():

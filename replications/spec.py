@@ -366,6 +366,24 @@ def also_quick(paper: str, experiment: str, folder: Path = HERE) -> bool:
     return quick == full
 
 
+def kept(paper: str, folder: Path = HERE) -> list[str]:
+    """The experiments of the preset paper whose results are kept as accepted."""
+    home = folder / paper / "baselines" / "paper"
+    names = load(paper, folder).experiments
+    return [name for name in names if (home / f"{name}.runs.csv").is_file()]
+
+
+def accepted(paper: str, folder: Path = HERE) -> list[str]:
+    """The experiments of a paper at full scale: those kept, and those that quick runs as they are.
+
+    None for a paper of which nothing was ever accepted.
+    """
+    if not (folder / paper / "baselines" / "paper").is_dir():
+        return []
+    full = set(kept(paper, folder))
+    return [n for n in load(paper, folder).experiments if n in full or also_quick(paper, n, folder)]
+
+
 def _short(file: Path) -> str:
     return f"replications/{file.parent.name}/{file.name}"
 

@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 import scipy
 
-Verdict = Literal["reproduced", "inconclusive", "not reproduced"]
-# From the best to the worst.
-VERDICTS: tuple[Verdict, ...] = ("reproduced", "inconclusive", "not reproduced")
+Verdict = Literal["reproduced", "inconclusive", "not run", "not reproduced"]
+# From the best to the worst. One part that fails decides a claim, whatever else has not been run.
+VERDICTS: tuple[Verdict, ...] = ("reproduced", "inconclusive", "not run", "not reproduced")
 Values = Sequence[float] | np.ndarray
 
 

@@ -3,6 +3,7 @@
 A plain ``pytest`` does not collect this: it needs results, and fails without them.
 """
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from replications.errors import UserError
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "experiment" in metafunc.fixturenames:
-        names = metafunc.config.getoption("--experiments").split(",")
-        metafunc.parametrize("experiment", names)
+        option = metafunc.config.getoption
+        kinds = list(filter(None, option("--kinds").split(",")))
+        pairs = itertools.product(option("--experiments").split(","), kinds)
+        metafunc.parametrize(("experiment", "kind"), list(pairs))
 
 
 @pytest.fixture
@@ -24,7 +27,6 @@ def folders(request: pytest.FixtureRequest) -> tuple[Path, Path, str]:
     return Path(option("--results")), Path(option("--baselines")), option("--renew")
 
 
-@pytest.mark.parametrize("kind", baselines.KINDS)
 def test_no_number_moved(experiment, kind, folders, dataframe_regression):
     results, accepted, renew = folders
     file = accepted / f"{experiment}.{kind}.csv"

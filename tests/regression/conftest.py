@@ -8,6 +8,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--results", help="a paper's folder of results")
     group.addoption("--baselines", help="the folder with its accepted numbers")
     group.addoption("--experiments", default="", help="names, with commas between")
+    group.addoption("--kinds", default="", help="kinds of baselines, with commas between")
     group.addoption("--renew", help="the command that renews a baseline")
 
 

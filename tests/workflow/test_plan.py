@@ -43,7 +43,7 @@ def drawable(preset: str) -> set[tuple[str, str]]:
     found = set()
     for paper in PAPERS:
         known = {cell.experiment for cell in spec.cells(paper, preset)}
-        found |= {(paper, name) for name, f in figures.of(paper).items() if known >= set(f.needs)}
+        found |= {(paper, name) for name, f in figures.of(paper).items() if f.drawable(known)}
     return found
 
 

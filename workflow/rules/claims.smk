@@ -23,7 +23,7 @@ rule judge:
 
 rule verdicts:
     input:
-        expand("results/{{preset}}/{paper}/claims.json", paper=PAPERS),
+        claims_of_papers,
     output:
         json="results/{preset}/claims.json",
         md="results/{preset}/claims.md",
@@ -33,7 +33,7 @@ rule verdicts:
         "../../environment.yml"
     params:
         code=code("replications/claims.py"),
-        papers=PAPERS,
+        papers=papers_of,
         results=results_folder,
     message:
         "Gather the verdicts"
@@ -58,6 +58,8 @@ rule check:
         ),
     log:
         f"{LOG}/check/{{paper}}.log",
+    wildcard_constraints:
+        preset="|".join(spec.PRESETS),
     conda:
         "../../environment.yml"
     params:

@@ -16,6 +16,9 @@ except UserError as error:
     sys.exit(f"error: {error}")
 
 PAPERS, PRESET, FORMATS = CONFIG.papers, CONFIG.preset, CONFIG.figure_formats
+# Beside a quick run stands what was accepted at full scale.
+SHOWN = [paper for paper in PAPERS if PRESET == "quick" and spec.accepted(paper)]
+PRESETS = [PRESET, spec.ACCEPTED] if SHOWN else [PRESET]
 
 RUN = "results/{preset}/{paper}/runs/{experiment}/{arm}"
 TABLE = "results/{preset}/{paper}/tables/{experiment}.csv"
@@ -32,6 +35,7 @@ shell.prefix(
 # Seconds each: a cluster would take longer to start them.
 localrules:
     all,
+    restore,
     rulegraph,
     summary_page,
     verdicts,
@@ -39,7 +43,7 @@ localrules:
 
 
 wildcard_constraints:
-    preset="|".join(spec.PRESETS),
+    preset="|".join([*spec.PRESETS, spec.ACCEPTED]),
     paper="|".join(PAPERS),
     experiment="[^/]+",
     arm="[^/]+",
@@ -49,11 +53,18 @@ wildcard_constraints:
 
 def experiments(paper, preset):
     """The experiments of a paper that have cells under a preset, in the order of its file."""
+    if preset == spec.ACCEPTED:
+        return spec.accepted(paper)
     return list(dict.fromkeys(cell.experiment for cell in spec.cells(paper, preset)))
 
 
+def everything(paper):
+    """All that is made for one paper."""
+    return products(paper, PRESET) + (products(paper, spec.ACCEPTED) if paper in SHOWN else [])
+
+
 def products(paper, preset):
-    """Everything that is made for one paper."""
+    """What is made for one paper under a preset."""
     return [
         *tables(paper, preset),
         *(
@@ -68,9 +79,9 @@ def products(paper, preset):
 
 
 def drawable(paper, preset):
-    """The figures of a paper whose experiments all exist under a preset."""
+    """The figures of a paper that can be drawn from the experiments of a preset."""
     known = set(experiments(paper, preset))
-    return [name for name, figure in FIGURES[paper].items() if known.issuperset(figure.needs)]
+    return [name for name, figure in FIGURES[paper].items() if figure.drawable(known)]
 
 
 def tables(paper, preset):
@@ -111,10 +122,23 @@ def tables_of_paper(wildcards):
 
 
 def tables_of_figure(wildcards):
+    known = experiments(wildcards.paper, wildcards.preset)
     return [
         TABLE.format(preset=wildcards.preset, paper=wildcards.paper, experiment=experiment)
         for experiment in FIGURES[wildcards.paper][wildcards.figure].needs
+        if experiment in known
     ]
+
+
+def papers_of(wildcards):
+    """The papers that have verdicts under a preset."""
+    return SHOWN if wildcards.preset == spec.ACCEPTED else PAPERS
+
+
+def claims_of_papers(wildcards):
+    return expand(
+        "results/{preset}/{paper}/claims.json", preset=wildcards.preset, paper=papers_of(wildcards)
+    )
 
 
 def sources(pattern):
@@ -132,13 +156,35 @@ def baselines(wildcards):
     return sources(f"replications/{wildcards.paper}/baselines/{wildcards.preset}/**/*")
 
 
+def accepted_baselines(wildcards):
+    return sources(f"replications/{wildcards.paper}/baselines/paper/*")
+
+
+def kept_runs(wildcards):
+    """Where an accepted table comes from: what was kept, or quick's own where that is the same."""
+    if spec.also_quick(wildcards.paper, wildcards.experiment):
+        return TABLE.format(preset="quick", **wildcards)
+    return sources(
+        f"replications/{wildcards.paper}/baselines/paper/{wildcards.experiment}.runs.csv"
+    )
+
+
+def fingerprints_of_paper(wildcards):
+    return expand(
+        "results/accepted/{paper}/fingerprints/{experiment}.csv",
+        paper=wildcards.paper,
+        experiment=spec.kept(wildcards.paper),
+    )
+
+
 def caption(wildcards):
     return FIGURES[wildcards.paper][wildcards.figure].caption
 
 
 def results_folder(wildcards, output):
     """The folder of all results, wherever a storage provider keeps it."""
-    return str(output[0]).split(f"/{wildcards.preset}/")[0]
+    preset = dict(wildcards).get("preset", spec.ACCEPTED)
+    return str(output[0]).split(f"/{preset}/")[0]
 
 
 def batching(wildcards, resources):
@@ -168,6 +214,13 @@ def spec_digest(wildcards):
 
 def source_digest(wildcards):
     return provenance.source_digest(cell_of(wildcards))
+
+
+def digests_of_accepted(wildcards):
+    """What the cells of an accepted experiment are, and what they run."""
+    cells = spec.cells(wildcards.paper, "paper")
+    own = [cell for cell in cells if cell.experiment == wildcards.experiment]
+    return [text for cell in own for text in (cell.digest, provenance.source_digest(cell))]
 
 
 def code(*names):

@@ -10,7 +10,7 @@ rule plot:
             f"{FIGURE}.{FORMATS[0]}",
             caption="../report/figure.rst",
             category="{paper}",
-            subcategory="Figures",
+            subcategory="Figures, {preset}",
             labels={"figure": "{figure}"},
         ),
         expand(f"{FIGURE}.{{suffix}}", suffix=FORMATS[1:], allow_missing=True),

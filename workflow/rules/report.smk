@@ -9,7 +9,7 @@ rule summary_page:
             "results/{preset}/{paper}/tables/summary.html",
             caption="../report/summary.rst",
             category="{paper}",
-            subcategory="Tables",
+            subcategory="Tables, {preset}",
             labels={"table": "every experiment, at the end of training"},
         ),
     log:
@@ -32,7 +32,7 @@ rule verdicts_page:
             "results/{preset}/claims.html",
             caption="../report/verdicts.rst",
             category="Verdicts",
-            labels={"table": "claims of all papers"},
+            labels={"table": "claims of all papers, {preset}"},
         ),
     log:
         f"{LOG}/verdicts_page.log",

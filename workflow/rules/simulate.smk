@@ -54,6 +54,8 @@ rule tabulate:
         TABLE,
     log:
         f"{LOG}/tabulate/{{paper}}/{{experiment}}.log",
+    wildcard_constraints:
+        preset="|".join(spec.PRESETS),
     conda:
         "../../environment.yml"
     params:

@@ -1,0 +1,195 @@
+"""Results of the preset paper that were computed once and accepted: every run shows and guards them.
+
+``replications/<paper>/baselines/paper/`` holds, per experiment, every record of its runs
+(``<experiment>.runs.csv``) and the fingerprints of its cells (``<experiment>.fingerprints.csv``), beside
+what every baseline holds (replications/baselines.py); and what has not been run (``not_run.csv``).
+An experiment is accepted with the seeds that all its arms have. An experiment that the preset quick
+runs as it is has nothing to accept: its table is quick's.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from replications import baselines, claims, datasets, spec
+from replications.errors import UserError
+from replications.files import atomically
+from replications.results import COLUMNS, Run, read_run, read_table, run_file, table_file, tidy
+from replications.spec import ACCEPTED, Cell
+
+KEYS = ["arm", "seed", "step", "epoch"]
+
+
+def folder_of(paper: str, folder: Path = spec.HERE) -> Path:
+    return baselines.folder_of(paper, "paper", folder)
+
+
+def cells_of(paper: str, experiment: str, folder: Path = spec.HERE) -> list[Cell]:
+    return [c for c in spec.cells(paper, "paper", folder) if c.experiment == experiment]
+
+
+def restore(paper: str, experiment: str, results: Path, folder: Path = spec.HERE) -> pd.DataFrame:
+    """An experiment's accepted records as a tidy table, written to its file and returned."""
+    if spec.also_quick(paper, experiment, folder):
+        table = read_table(table_file(results, "quick", paper, experiment))
+    else:
+        table = _tall(_read(paper, experiment, folder))
+    with atomically(table_file(results, ACCEPTED, paper, experiment)) as temporary:
+        table.to_csv(temporary, index=False)
+    return table
+
+
+def _read(paper: str, experiment: str, folder: Path) -> pd.DataFrame:
+    file = folder_of(paper, folder) / f"{experiment}.runs.csv"
+    if not file.exists():
+        raise UserError(f"{file}: no accepted results of {experiment}; see `accept --preset paper`")
+    return pd.read_csv(file, dtype={"arm": str})
+
+
+def _wide(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per record, a column per measure and layer: a fifth of the size."""
+    names = table["measure"].where(table["layer"] == "", table["measure"] + "/" + table["layer"])
+    return (
+        table.assign(name=names)
+        .pivot(index=KEYS, columns="name", values="value")
+        .loc[:, list(dict.fromkeys(names))]
+        .reindex(pd.MultiIndex.from_frame(table[KEYS].drop_duplicates()))
+    )
+
+
+def _tall(wide: pd.DataFrame) -> pd.DataFrame:
+    """A tidy table again. What an arm does not measure has no number in any of its records."""
+    parts = []
+    for _, rows in wide.groupby("arm", sort=False):
+        for name in rows.columns.difference(KEYS, sort=False):
+            if rows[name].notna().any():
+                measure, _, layer = name.partition("/")
+                part = rows[KEYS].assign(measure=measure, layer=layer, value=rows[name])
+                parts.append(part[COLUMNS])
+    return pd.concat(parts)
+
+
+def fingerprint(paper: str, experiment: str, results: Path, folder: Path = spec.HERE) -> None:
+    """Write the fingerprints of an experiment's cells as they are now."""
+    with atomically(fingerprint_file(results, paper, experiment)) as temporary:
+        _fingerprints(cells_of(paper, experiment, folder)).to_csv(temporary)
+
+
+def fingerprint_file(results: Path, paper: str, experiment: str) -> Path:
+    return results / ACCEPTED / paper / "fingerprints" / f"{experiment}.csv"
+
+
+def _fingerprints(cells: Sequence[Cell]) -> pd.DataFrame:
+    from replications.fingerprints import fingerprint
+
+    return pd.concat([fingerprint(cell) for cell in cells], axis=1)
+
+
+def accept(
+    paper: str,
+    results: Path,
+    yes: bool = False,
+    folder: Path = spec.HERE,
+    say: Callable[[str], None] = print,
+    ask: Callable[[str], str] = input,
+) -> int:
+    """Show what there is of the preset paper and what that would change, ask, and keep it: 0, or 1.
+
+    Raises UserError for a result of another spec, or one that today's code does not begin.
+    """
+    target = folder_of(paper, folder)
+    experiments = [
+        name
+        for name in dict.fromkeys(cell.experiment for cell in spec.cells(paper, "paper", folder))
+        if not spec.also_quick(paper, name, folder)
+    ]
+    files: dict[str, pd.DataFrame] = {}
+    origins, changes, lacking = {}, [], []
+    for name in experiments:
+        cells = cells_of(paper, name, folder)
+        runs = {
+            c.arm: read_run(run_file(results, c)) for c in cells if run_file(results, c).exists()
+        }
+        seeds = _common(runs) if len(runs) == len(cells) else []
+        lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
+        if not seeds:
+            kept = (target / f"{name}.runs.csv").exists()
+            changes.append(f"{name}: not run" + (", the accepted results stay" if kept else ""))
+            continue
+        for cell in cells:
+            _check_origin(cell, runs[cell.arm], results / "datasets")
+            origins[f"{name}/{cell.arm}"] = runs[cell.arm].manifest
+        table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
+        table = table[table["seed"].isin(seeds)]
+        files[f"{name}.runs.csv"] = _wide(table)
+        files[f"{name}.fingerprints.csv"] = _fingerprints(cells)
+        files[f"{name}.first_losses.csv"] = baselines.first_losses(runs)
+        files[f"{name}.aggregates.csv"] = baselines.aggregates(table)
+        changes += _changes(target / f"{name}.aggregates.csv", files[f"{name}.aggregates.csv"])
+        changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds")
+    say("\n".join(changes))
+    if not yes and ask("Accept them? [y/N] ").strip().lower() not in ("y", "yes"):
+        return 1
+    for file, frame in files.items():
+        with atomically(target / file) as temporary:
+            frame.to_csv(temporary, float_format="%.6g" if ".runs." in file else None)
+    baselines.write_origins(target, origins)
+    with atomically(target / "not_run.csv") as temporary:
+        pd.DataFrame(lacking, columns=LACK).to_csv(temporary, index=False)
+    for name in spec.accepted(paper, folder):
+        restore(paper, name, results, folder)
+    judged = claims.judge(paper, ACCEPTED, results, folder)
+    baselines.write_verdicts(target, {claim["id"]: claim["verdict"] for claim in judged})
+    return 0
+
+
+def _common(runs: dict[str, Run]) -> list[int]:
+    """The seeds that all arms have."""
+    return sorted(set.intersection(*(set(run.seeds.tolist()) for run in runs.values())))
+
+
+LACK = ["experiment", "arm", "seeds", "updates", "core_hours"]
+
+
+def _lack(cell: Cell, seeds: Sequence[int]) -> tuple[str, str, int, int, float]:
+    """What is left to run of a cell, and its cost as `plan` estimates it on this machine."""
+    from replications import plan
+
+    left = cell.spec.seeds - len(seeds)
+    cost = plan.cost(cell, plan.time_layer)
+    share = left / cell.spec.seeds
+    hours = float(f"{share * cost.seconds / 3600:.2g}")
+    return cell.experiment, cell.arm, left, round(share * cost.updates), hours
+
+
+def _check_origin(cell: Cell, run: Run, folder: Path) -> None:
+    """Refuse a run of another spec, and one that today's code would not begin as it did."""
+    from replications import fingerprints, provenance
+
+    if run.manifest["spec_digest"] != cell.digest:
+        raise UserError(f"{cell.name}: the run is of another spec; run it again")
+    if run.manifest["source_digest"] == provenance.source_digest(cell):
+        return
+    first = int(np.argmin(run.seeds))
+    load = partial(datasets.load, folder=folder)
+    now = fingerprints.first_losses(cell, load, int(run.seeds[first]))
+    allowed = baselines.FIRST_LOSSES[cell.spec.dtype]
+    if not np.allclose(now, run.first_losses[first], allowed["rtol"], allowed["atol"]):
+        raise UserError(f"{cell.name}: today's code begins another run; run it again")
+
+
+def _changes(file: Path, frame: pd.DataFrame) -> list[str]:
+    if not file.exists():
+        return [f"{file.name}: new"]
+    old = baselines.read(file)
+    allowed = baselines.tolerances("aggregates", old)
+    return [f"{file.name}: {line}" for line in baselines.differences(old, frame, allowed)]
+
+
+def not_run(paper: str, folder: Path = spec.HERE) -> pd.DataFrame:
+    """What of the preset paper was not run when its results were accepted; empty where none were."""
+    file = folder_of(paper, folder) / "not_run.csv"
+    return pd.read_csv(file) if file.exists() else pd.DataFrame(columns=LACK)

@@ -1,0 +1,238 @@
+"""Results at full scale: kept whole, compared over the seeds that all have, guarded by fingerprints."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from replications import accepted, baselines, claims, fingerprints, results, spec, statistics
+from replications.errors import UserError
+from replications.simulate import simulate
+
+PAPER = {
+    "title": "A paper",
+    "reference": "none",
+    "experiments": {
+        "line": {
+            "title": "A linear net",
+            "place": "none",
+            "spec": {
+                "task": {"teacher": {"inputs": 5, "outputs": 3, "train": 60, "test": 20}},
+                "network": {"hidden": [4], "activation": "linear", "init": {"uniform": 0.3}},
+                "rule": "feedback_alignment",
+                "optimizer": {"sgd": {"learning_rate": 0.02}},
+                "record": {"every": 20},
+                "measures": ["test_nse", "gap"],
+                "seeds": 4,
+            },
+            "arms": {
+                "backprop": {"rule": "backprop", "measures": ["test_nse"]},
+                "feedback_alignment": None,
+            },
+            "presets": {"quick": {"seeds": 2}, "paper": None},
+        },
+        "same": {
+            "title": "An experiment of the same size under both presets",
+            "place": "none",
+            "spec": {
+                "task": {"patterns": {"encoder": 3}},
+                "network": {"hidden": [2], "init": {"uniform": 0.3}},
+                "rule": "backprop",
+                "optimizer": {"sgd": {"learning_rate": 0.02}},
+                "epochs": 30,
+                "measures": ["test_loss"],
+                "seeds": 2,
+            },
+            "arms": {"backprop": None},
+            "presets": {"quick": None, "paper": None},
+        },
+    },
+}
+ERROR = {"experiment": "line", "arm": "feedback_alignment", "measure": "test_nse"}
+CLAIMS = [
+    {
+        "id": name,
+        "place": "none",
+        "statement": "It learns.",
+        "published": {"value": "< 10", "certainty": "OWN", "source": "tests"},
+        "parts": [{"value": value, "below": 10}],
+    }
+    for name, value in (
+        ("T1", ERROR),
+        ("T2", {"experiment": "same", "arm": "backprop", "measure": "test_loss"}),
+    )
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of papers with the one above."""
+    home = tmp_path / "papers" / "toy"
+    home.mkdir(parents=True)
+    (home / "experiments.yaml").write_text(yaml.safe_dump(PAPER))
+    (home / "claims.yaml").write_text(yaml.safe_dump({"claims": CLAIMS}))
+    return tmp_path / "papers"
+
+
+@pytest.fixture
+def ran(tmp_path, folder):
+    """Quick results of the whole, and of the paper preset three seeds of one arm, two of the other."""
+    home = tmp_path / "results"
+    for cell in spec.cells("toy", "quick", folder):
+        if cell.experiment == "same":
+            simulate(cell, home)
+            run = results.read_run(results.run_file(home, cell))
+            file = results.table_file(home, "quick", "toy", "same")
+            file.parent.mkdir(parents=True)
+            results.tidy(cell.arm, run).to_csv(file, index=False)
+    for arm, seeds in (("backprop", range(3)), ("feedback_alignment", range(2))):
+        simulate(spec.cell("toy", "line", arm, "paper", folder), home, seeds)
+    return home
+
+
+def accept(ran, folder):
+    said = []
+    assert accepted.accept("toy", ran, True, folder, said.append) == 0
+    return "\n".join(said)
+
+
+def kept(folder, name):
+    return pd.read_csv(accepted.folder_of("toy", folder) / name)
+
+
+def test_an_experiment_of_one_size_in_both_presets_is_quicks_own(folder):
+    assert spec.also_quick("toy", "same", folder)
+    assert not spec.also_quick("toy", "line", folder)
+    assert spec.accepted("toy", folder) == []
+
+
+def test_an_experiment_is_accepted_with_the_seeds_that_all_arms_have(ran, folder):
+    assert "line: 2 of 4 seeds" in accept(ran, folder)
+    assert spec.kept("toy", folder) == ["line"]
+    assert spec.accepted("toy", folder) == ["line", "same"]
+    assert set(kept(folder, "line.runs.csv").seed) == {0, 1}
+    lack = kept(folder, "not_run.csv")
+    assert lack[["experiment", "arm", "seeds", "updates"]].to_numpy().tolist() == [
+        ["line", "backprop", 2, 120],
+        ["line", "feedback_alignment", 2, 120],
+    ]
+    assert accepted.not_run("toy", folder).equals(lack)
+
+
+def test_restored_records_are_those_of_the_runs_to_six_digits(ran, folder):
+    accept(ran, folder)
+    accepted.restore("toy", "line", ran, folder)
+    found = results.read_table(results.table_file(ran, spec.ACCEPTED, "toy", "line"))
+    cells = accepted.cells_of("toy", "line", folder)
+    runs = {c.arm: results.read_run(results.run_file(ran, c)) for c in cells}
+    whole = pd.concat([results.tidy(arm, run) for arm, run in runs.items()])
+    whole = whole[whole.seed < 2]
+    keys = [name for name in results.COLUMNS if name != "value"]
+    found, whole = (t.sort_values(keys).reset_index(drop=True) for t in (found, whole))
+    # The losses of the first record have no value: nothing has been seen by then.
+    blank = whole.value.isna()
+    assert (whole[blank].step == 0).all()
+    pd.testing.assert_frame_equal(found[keys], whole[keys], check_dtype=False)
+    np.testing.assert_allclose(found.value, whole.value, rtol=1e-5, equal_nan=True)
+
+
+def test_claims_of_accepted_results_are_judged_and_kept(ran, folder):
+    accept(ran, folder)
+    assert dict(kept(folder, "claims.csv").to_numpy().tolist()) == {
+        "T1": "reproduced",
+        "T2": "reproduced",
+    }
+
+
+def test_nothing_is_written_where_the_question_is_not_answered_with_yes(ran, folder):
+    asked = []
+    assert accepted.accept("toy", ran, False, folder, asked.append, lambda _: "") == 1
+    assert not accepted.folder_of("toy", folder).exists()
+
+
+def test_a_run_of_another_spec_is_refused(ran, folder):
+    file = folder / "toy" / "experiments.yaml"
+    moved = folder.parent / "moved" / "toy"
+    shutil.copytree(file.parent, moved)
+    text = file.read_text().replace("learning_rate: 0.02", "learning_rate: 0.03")
+    (moved / "experiments.yaml").write_text(text)
+    with pytest.raises(UserError, match="toy/line/backprop: the run is of another spec"):
+        accept(ran, moved.parent)
+
+
+def test_a_run_that_todays_code_would_not_begin_is_refused(ran, folder):
+    cell = spec.cell("toy", "line", "backprop", "paper", folder)
+    file = results.run_file(ran, cell)
+    run = results.read_run(file)
+    other = run.manifest | {"source_digest": "another"}
+    results.write_run(file, run._replace(manifest=other))
+    accept(ran, folder)
+    results.write_run(file, run._replace(manifest=other, first_losses=run.first_losses * 1.001))
+    with pytest.raises(UserError, match="today's code begins another run"):
+        accept(ran, folder)
+
+
+def test_what_was_not_run_is_said_and_decides_nothing(ran, folder):
+    accept(ran, folder)
+    (accepted.folder_of("toy", folder) / "line.runs.csv").unlink()
+    judged = {c["id"]: c for c in claims.judge("toy", spec.ACCEPTED, ran, folder)}
+    assert judged["T1"]["verdict"] == "not run"
+    assert judged["T1"]["parts"][0]["estimate"] is None
+    assert judged["T2"]["verdict"] == "reproduced"
+    claims.verdicts(["toy"], spec.ACCEPTED, ran)
+    text = (ran / spec.ACCEPTED / "claims.md").read_text()
+    assert "1 reproduced, 0 inconclusive, 1 not run, 0 not reproduced" in text
+
+
+def test_a_part_that_fails_decides_a_claim_that_was_run_in_part_only():
+    order = statistics.VERDICTS.index
+    assert order("inconclusive") < order("not run") < order("not reproduced")
+
+
+def test_without_accepted_results_the_error_says_what_to_do(tmp_path, folder):
+    with pytest.raises(
+        UserError, match=r"no accepted results of line; see `accept --preset paper`"
+    ):
+        accepted.restore("toy", "line", tmp_path, folder)
+
+
+def check(ran, folder):
+    accepted.fingerprint("toy", "line", ran, folder)
+    said = []
+    status = baselines.check("toy", spec.ACCEPTED, ran, folder=folder, say=said.append)
+    return status, "\n".join(said)
+
+
+def test_a_change_of_a_rule_moves_the_fingerprints_of_its_cells_only(ran, folder, monkeypatch):
+    accept(ran, folder)
+    assert check(ran, folder)[0] == 0
+    rule = fingerprints.program.__globals__["networks"].layer_rule
+
+    def scaled(chosen):
+        found = rule(chosen)
+        if chosen.rule == "backprop":
+            return found
+        init = found.feedback_init
+        return type(found)(feedback_init=lambda *words, **more: 1.001 * init(*words, **more))
+
+    monkeypatch.setattr(fingerprints.program.__globals__["networks"], "layer_rule", scaled)
+    status, said = check(ran, folder)
+    assert status == 1
+    assert "loss 20, feedback_alignment (float32): baseline" in said
+    assert "backprop (float32): baseline" not in said
+    assert "renew: python -m replications accept toy --preset paper" in said
+
+
+def test_a_fingerprint_needs_no_data_set_and_is_the_same_again():
+    cell = spec.cell("nokland2016", "mnist_2x800", "direct_feedback_alignment", "paper")
+    small = cell.spec.network.model_copy(update={"hidden": [9, 8]})
+    cell = cell._replace(spec=cell.spec.model_copy(update={"network": small}))
+    one, two = fingerprints.fingerprint(cell), fingerprints.fingerprint(cell)
+    assert one.equals(two)
+    assert one.notna().all()
+    assert list(one.index[[0, 19, 20]]) == ["loss 1", "loss 20", "size of the weights"]
+    # From zeros every output is one half.
+    assert one["loss 1"] == pytest.approx(10 * np.log(2), rel=1e-6)
+    assert one["loss 20"] < one["loss 1"]
