@@ -55,7 +55,7 @@ def picture(paper: str) -> Path:
 def first_figure(paper: str) -> tuple[str, figures.Figure]:
     """The first that the default preset can draw."""
     known = {cell.experiment for cell in spec.cells(paper, spec.PRESETS[0])}
-    return next((n, f) for n, f in figures.of(paper).items() if known.issuperset(f.needs))
+    return next((n, f) for n, f in figures.of(paper).items() if known >= f.experiments)
 
 
 def take_pictures(folder: Path, preset: str) -> None:

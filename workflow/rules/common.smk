@@ -19,6 +19,7 @@ PAPERS, PRESET, FORMATS = CONFIG.papers, CONFIG.preset, CONFIG.figure_formats
 
 RUN = "results/{preset}/{paper}/runs/{experiment}/{arm}"
 TABLE = "results/{preset}/{paper}/tables/{experiment}.csv"
+EMBEDDING = "results/{preset}/{paper}/tables/{experiment}.embedding.csv"
 FIGURE = "results/{preset}/{paper}/figures/{figure}"
 LOG = "results/{preset}/logs"
 BENCHMARK = "results/{preset}/benchmarks"
@@ -41,7 +42,7 @@ localrules:
 wildcard_constraints:
     preset="|".join(spec.PRESETS),
     paper="|".join(PAPERS),
-    experiment="[^/]+",
+    experiment="[^/.]+",
     arm="[^/]+",
     figure="[^/]+",
     dataset="|".join(datasets.SOURCES),
@@ -70,7 +71,7 @@ def products(paper, preset):
 def drawable(paper, preset):
     """The figures of a paper whose experiments all exist under a preset."""
     known = set(experiments(paper, preset))
-    return [name for name, figure in FIGURES[paper].items() if known.issuperset(figure.needs)]
+    return [name for name, figure in FIGURES[paper].items() if known >= figure.experiments]
 
 
 def tables(paper, preset):
@@ -84,10 +85,23 @@ def cell_of(wildcards):
     return spec.cell(wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset)
 
 
+def cells_of_experiment(wildcards):
+    cells = spec.cells(wildcards.paper, wildcards.preset)
+    return [cell for cell in cells if cell.experiment == wildcards.experiment]
+
+
+def datasets_of(cells):
+    """The data sets of cells that have one, and the sha256 that each is checked against."""
+    names = dict.fromkeys(cell.dataset for cell in cells if cell.dataset)
+    return [f"results/datasets/{name}.npz{suffix}" for name in names for suffix in ("", ".sha256")]
+
+
 def dataset_of(wildcards):
-    """The data set of a cell, where it has one, and the sha256 that it is checked against."""
-    dataset = cell_of(wildcards).dataset
-    return multiext(f"results/datasets/{dataset}", ".npz", ".npz.sha256") if dataset else []
+    return datasets_of([cell_of(wildcards)])
+
+
+def datasets_of_experiment(wildcards):
+    return datasets_of(cells_of_experiment(wildcards))
 
 
 def runs(cells):
@@ -98,8 +112,7 @@ def runs(cells):
 
 
 def runs_of_experiment(wildcards):
-    cells = spec.cells(wildcards.paper, wildcards.preset)
-    return runs(cell for cell in cells if cell.experiment == wildcards.experiment)
+    return runs(cells_of_experiment(wildcards))
 
 
 def runs_of_paper(wildcards):
@@ -112,8 +125,8 @@ def tables_of_paper(wildcards):
 
 def tables_of_figure(wildcards):
     return [
-        TABLE.format(preset=wildcards.preset, paper=wildcards.paper, experiment=experiment)
-        for experiment in FIGURES[wildcards.paper][wildcards.figure].needs
+        TABLE.format(preset=wildcards.preset, paper=wildcards.paper, experiment=table)
+        for table in FIGURES[wildcards.paper][wildcards.figure].needs
     ]
 
 
