@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from replications.plotting import Published
 
-# The tidy table of every needed experiment, and the published number of an
+# The tables that a figure needs by name, and the published number of an
 # (experiment, arm, measure).
 Tables = Mapping[str, "pandas.DataFrame"]
 PublishedValues = Mapping[tuple[str, str, str], "Published"]
@@ -25,8 +25,9 @@ PublishedValues = Mapping[tuple[str, str, str], "Published"]
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture: the pure function that draws it, the experiments it needs, its caption.
+    """One picture: the pure function that draws it, the tables it needs, its caption.
 
+    A table is an experiment's (``linear``) or the embedding of its features (``linear.embedding``).
     A picture of a table also has its ``numbers``, and how to write them as ``markdown``; it says of what
     has not been run that it has not, and can do with some of the experiments.
     """
@@ -37,10 +38,15 @@ class Figure:
     numbers: Callable[[Tables, PublishedValues], "pandas.DataFrame"] | None = None
     markdown: Callable[["pandas.DataFrame"], str] | None = None
 
-    def drawable(self, experiments: set[str]) -> bool:
+    @property
+    def experiments(self) -> set[str]:
+        """The experiments that its tables are of."""
+        return {table.partition(".")[0] for table in self.needs}
+
+    def drawable(self, known: set[str]) -> bool:
         """Whether these experiments are enough."""
-        missing = set(self.needs) - experiments
-        return not missing if self.numbers is None else len(missing) < len(self.needs)
+        missing = self.experiments - known
+        return not missing if self.numbers is None else missing != self.experiments
 
 
 def of(paper: str) -> dict[str, Figure]:

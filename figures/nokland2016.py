@@ -256,6 +256,53 @@ def angles(experiment: str, depth: int, tables: Tables, published: PublishedValu
     return figure
 
 
+def features(tables: Tables, published: PublishedValues) -> "Drawing":
+    """What the hidden layers put out, in the plane: a row a rule, a column a layer, a colour a digit."""
+    from matplotlib.figure import Figure as Drawing
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
+
+    from replications.embedding import PERPLEXITY
+
+    del published  # the paper gives a picture, no numbers
+    table = tables["mnist_3x400.embedding"]
+    layers = sorted(set(table.layer))
+    figure = Drawing(figsize=(style.PAGE, 5.1), layout="constrained")
+    rows = figure.subplots(2, len(layers))
+    halo = withStroke(linewidth=2, foreground="white")
+    bold: dict[str, Any] = {"weight": "bold", "path_effects": [halo]}
+    for row, look in zip(rows, (BACKPROP, DIRECT), strict=True):
+        row[0].set_ylabel(look.label, color=look.colour, weight="bold", fontsize=8)
+        for axes, layer in zip(row, layers, strict=True):
+            axes.set(xticks=[], yticks=[])
+            points = table[(table.arm == look.arm) & (table.layer == layer)]
+            if points.x.isna().any():
+                axes.text(0.5, 0.5, "diverged", transform=axes.transAxes, ha="center")
+                continue
+            # In an order by chance: else the last class would lie on top.
+            mixed = points.sample(frac=1, random_state=0)
+            colours = [style.CLASSES[label] for label in mixed.label]
+            axes.scatter(mixed.x, mixed.y, s=5, c=colours, linewidths=0)
+            axes.set_aspect("equal", "datalim")
+            for label, middle in points.groupby("label")[["x", "y"]].median().iterrows():
+                axes.text(*middle, f"{label}", ha="center", va="center", **bold)
+    for axes, layer in zip(rows[0], layers, strict=True):
+        axes.set_title(layer.replace("_", " layer "))
+    handles = [
+        Line2D([], [], linestyle="none", marker="o", color=colour, label=f"{digit}")
+        for digit, colour in enumerate(style.CLASSES)
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=10, handlelength=1)
+    style.footer(
+        figure,
+        f"n = {table.example.nunique():,} held-out digits, the same in every panel; one run of each rule",
+        "a number stands at the median of its points",
+        f"t-SNE of each layer by itself, perplexity {PERPLEXITY}: its axes have no units, and distances "
+        "between groups mean little",
+    )
+    return figure
+
+
 def _table(rows: dict[str, str], caption: str) -> Figure:
     needs = (*rows, *(place for (row, _), place in APART.items() if row in rows))
     return Figure(partial(table, rows), needs, caption, partial(compared, rows=rows), markdown)
@@ -304,5 +351,12 @@ FIGURES = {
         "Angle between the error signal of each hidden layer and the one that backprop would send at the same "
         "weights, in a 3x800 tanh net on MNIST. a, Direct feedback from zeros. b, Feedback alignment. Mean and "
         "1 SD over seeds.",
+    ),
+    "features": Figure(
+        features,
+        ("mnist_3x400.embedding",),
+        "What the hidden layers of a 3x400 tanh net put out for held-out MNIST digits, placed in the plane by "
+        "t-SNE. Every point is a digit; its class, which t-SNE does not know, gives the colour. Top, backprop. "
+        "Bottom, direct feedback from zeros.",
     ),
 }

@@ -29,6 +29,20 @@ COLOURS = {
     "shallow": "#B5B5B5",
     "node_perturbation": "#661100",
 }
+# Classes, not rules: the ten of Petroff 2021 (arXiv 2107.02270), told apart by hue and lightness with every
+# kind of colour vision; in an order in which digits that look alike (4 and 9, 3, 5 and 8) lie far apart.
+CLASSES = (
+    "#B9AC70",
+    "#94A4A2",
+    "#717581",
+    "#BD1F01",
+    "#A96B59",
+    "#832DB6",
+    "#92DADD",
+    "#E76300",
+    "#FFA90E",
+    "#3F90DA",
+)
 FAILED = "#882255"  # belongs to no rule: a run that ended in the wrong place
 FAINT, TEXT = "#C8C8C8", "#444444"
 

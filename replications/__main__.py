@@ -28,7 +28,7 @@ def main(words: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m replications",
-        description="Replicate the papers: simulate, tabulate, plot, judge, check. "
+        description="Replicate the papers: simulate, tabulate, embed, plot, judge, check. "
         "Snakemake runs these verbs in order; each also works alone.",
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -51,8 +51,7 @@ def _parser() -> argparse.ArgumentParser:
                 "paper", "experiment", "arm")  # fmt: skip
     _common(made)
     made.add_argument("--seeds", type=_range, help="only these, as first:last+1, for example 0:10")
-    made.add_argument("--datasets", type=Path, help="folder of the data sets' .npz files "
-                      "(default: RESULTS/datasets)")  # fmt: skip
+    _datasets(made)
     made.add_argument("--batching", choices=("map", "vmap"), default="map",
                       help="seeds one after the other, or all at once (for a GPU)")  # fmt: skip
     made.add_argument("--checkpoint-seconds", type=float, default=60,
@@ -66,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     made = verb("tabulate", _tabulate, "write one tidy table of an experiment's cells",
                 "paper", "experiment")  # fmt: skip
     _common(made)
+    made = verb("embed", _embed, "place an experiment's hidden features in the plane (t-SNE)",
+                "paper", "experiment")  # fmt: skip
+    _common(made)
+    _datasets(made)
     made = verb("plot", _plot, "draw one figure from the tables", "paper", "figure")
     _shown(made)
     made.add_argument("--formats", nargs="+", default=["pdf", "svg", "png"],
@@ -115,6 +118,11 @@ def _shown(parser: argparse.ArgumentParser) -> None:
 def _results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=Path("results"),
                         help="folder of all results (default: results)")  # fmt: skip
+
+
+def _datasets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--datasets", type=Path, help="folder of the data sets' .npz files "
+                        "(default: RESULTS/datasets)")  # fmt: skip
 
 
 def _range(text: str) -> range:
@@ -174,6 +182,14 @@ def _tabulate(options: argparse.Namespace) -> None:
     from replications import results
 
     results.tabulate(options.paper, options.experiment, options.preset, options.results)
+
+
+def _embed(options: argparse.Namespace) -> None:
+    from replications import embedding
+
+    embedding.embed(
+        options.paper, options.experiment, options.preset, options.results, options.datasets
+    )
 
 
 def _plot(options: argparse.Namespace) -> None:

@@ -69,6 +69,17 @@ class Measures:
         x, y = batch
         return jnp.sum(self.loss(model(x), y))
 
+    def features(self, state: Any, data: Data) -> Values:
+        """``features/hidden_k`` (probe, units): what every hidden layer puts out. No scalars, and so
+        not among the records."""
+        model = nnx.merge(self.graph, state.trained, state.rest, copy=True)
+        h, _ = self._probe(data)
+        values = {}
+        for k, block in enumerate(model.blocks, 1):
+            h = block(h)
+            values[f"features/hidden_{k}"] = h.reshape(len(h), -1)
+        return values
+
     def _delta_angle(self, model: nnx.Module, data: Data) -> Values:
         found = bioflax.alignment(model, self._total_loss, self._probe(data))
         return {f"delta_angle/{name}": a for name, a in by_layer(found.deltas).items()}

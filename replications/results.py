@@ -16,7 +16,10 @@ _NOT_MEASURES = ("seeds", "step", "first_losses")
 
 
 class Run(NamedTuple):
-    """A cell's numbers: ``seeds`` (S,), ``step`` (R,), ``first_losses`` (S, 20), measures (S, R)."""
+    """A cell's numbers: ``seeds`` (S,), ``step`` (R,), ``first_losses`` (S, 20), measures (S, R).
+
+    ``features/hidden_k`` (S, P, units), among the measures, are those of P examples at the end.
+    """
 
     seeds: np.ndarray
     step: np.ndarray
@@ -36,6 +39,10 @@ def run_file(results: Path, cell: Cell) -> Path:
 
 def table_file(results: Path, preset: str, paper: str, experiment: str) -> Path:
     return paper_folder(results, preset, paper) / "tables" / f"{experiment}.csv"
+
+
+def embedding_file(results: Path, preset: str, paper: str, experiment: str) -> Path:
+    return table_file(results, preset, paper, f"{experiment}.embedding")
 
 
 def write_run(path: Path, run: Run) -> None:
@@ -74,6 +81,8 @@ def tidy(arm: str, run: Run) -> pd.DataFrame:
     parts = []
     for name, values in run.measures.items():
         measure, _, layer = name.partition("/")
+        if measure == "features":
+            continue  # no scalars: replications.embedding has a table for them
         seeds, steps = values.shape
         parts.append(
             pd.DataFrame(

@@ -105,17 +105,18 @@ class _Compiled(NamedTuple):
     order: Any
     advance: Any
     measure: Any
+    features: Any
 
 
 def _compile(functions: Program, batching: str) -> _Compiled:
-    start, order, advance, measure = functions[:4]
+    start, order, advance, measure, features = functions[:5]
     if batching == "vmap":
         start, order = jax.vmap(start), jax.vmap(order, in_axes=(0, None))
         advance = jax.vmap(advance, in_axes=(0, 0, 0, None, None))
         measure = jax.vmap(measure, in_axes=(0, 0, None))
-    return _Compiled(
-        drawing(start), jax.jit(order), jax.jit(advance, donate_argnums=0), jax.jit(measure)
-    )
+        features = jax.vmap(features, in_axes=(0, None))
+    advance = jax.jit(advance, donate_argnums=0)
+    return _Compiled(drawing(start), jax.jit(order), advance, jax.jit(measure), jax.jit(features))
 
 
 def _compute(
@@ -169,7 +170,7 @@ def _run(
     checkpoint: Checkpoint,
     bar: Any,
 ) -> Records:
-    """All records of a group of seeds: measure -> (seeds, records)."""
+    """All records of a group of seeds: measure -> (seeds, records); and what is only at the end."""
     seed = jnp.asarray(group if batching == "vmap" else group[0], jnp.uint32)
     data = task.data
     state, values = compiled.measure(compiled.start(seed), seed, data)
@@ -208,6 +209,8 @@ def _run(
         bar.update(end - begin)
         checkpoint.save(group, state, records)
     done = {name: np.stack([r[name] for r in records], axis=1) for name in records[0]}
+    if "features" in spec.measures:
+        done |= _on_host(compiled.features(state, data), batching)
     losses = np.asarray(state.first_losses)
     return done | {"first_losses": losses if batching == "vmap" else losses[None]}
 

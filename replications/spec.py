@@ -49,6 +49,7 @@ Measure = Literal[
     "law_error",
     "weight",
     "invariant_drift",
+    "features",
 ]
 
 
@@ -229,7 +230,7 @@ class RunSpec(Strict):
     epochs: int = Field(default=1, gt=0)
     record: Record = Record()
     measures: list[Measure]
-    # Held-out examples on which angles are measured.
+    # Held-out examples on which angles and features are measured.
     probe: int = Field(default=128, gt=0)
     # Standard deviation of the noise on hidden units in node perturbation.
     perturbation: float = 1e-3
@@ -257,6 +258,12 @@ class RunSpec(Strict):
             raise ValueError(
                 f"network.feedback_init: {self.rule} has no forward_weights to start as"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _features_of_single_layers(self) -> "RunSpec":
+        if "features" in self.measures and len(self.network.hidden) > DEEP:
+            raise ValueError(f"measures: features are of at most {DEEP} hidden layers")
         return self
 
     @model_validator(mode="after")

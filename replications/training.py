@@ -46,6 +46,7 @@ class Program(NamedTuple):
     order: Callable[[jax.Array, jax.Array], jax.Array]
     advance: Callable[[State, jax.Array, jax.Array, Data, jax.Array], State]
     measure: Callable[[State, jax.Array, Data], tuple[State, dict[str, jax.Array]]]
+    features: Callable[[State, Data], dict[str, jax.Array]]
     shuffled: bool
     steps_per_epoch: int
     steps: int
@@ -174,7 +175,9 @@ def program(spec: RunSpec, task: Task) -> Program:
         return state._replace(sums=jnp.zeros_like(state.sums), average_error=average), values
 
     steps = steps_per_epoch * spec.epochs
-    return Program(start, order, advance, measure, task.shuffle, steps_per_epoch, steps)
+    return Program(
+        start, order, advance, measure, measures.features, task.shuffle, steps_per_epoch, steps
+    )
 
 
 def _trained(spec: RunSpec) -> Any:

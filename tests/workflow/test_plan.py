@@ -2,13 +2,14 @@
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
 import figures
-from replications import spec
+from replications import provenance, spec
 
 ROOT = Path(__file__).parents[2]
 PAPERS = yaml.safe_load((ROOT / "workflow/config.yaml").read_text())["papers"]
@@ -62,7 +63,10 @@ def test_a_fresh_clone_plans_every_cell_table_figure_and_verdict(clone, preset):
     cells = [cell for paper in PAPERS for cell in spec.cells(paper, preset)]
     assert planned["simulate"] == len(cells)
     assert planned["tabulate"] == len({(cell.paper, cell.experiment) for cell in cells})
-    assert planned["plot"] == len(drawable(preset))
+    drawn = drawable(preset)
+    needed = {(paper, table) for paper, name in drawn for table in figures.find(paper, name).needs}
+    assert planned["plot"] == len(drawn)
+    assert planned["embed"] == sum("embedding" in table for _, table in needed) > 0
     assert planned["dataset"] == len({cell.dataset for cell in cells} - {None})
     assert planned["judge"] == planned["check"] == planned["summary_page"] == len(PAPERS)
     assert planned["verdicts"] == planned["rulegraph"] == planned["all"] == 1
@@ -94,6 +98,15 @@ def test_no_rule_writes_a_tracked_file(clone):
         ignored, cwd=clone.folder, input=names, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == files
+
+
+def test_an_embedding_is_no_table_of_an_experiment_and_trains_nothing(clone):
+    table = "results/quick/nokland2016/tables/mnist_3x400.embedding.csv"
+    assert clone.planned(table) == Counter(dataset=1, simulate=2, embed=1)
+    assert "replications/embedding.py" in rules()["embed"]
+    cells = [cell for paper in PAPERS for cell in spec.cells(paper, "quick")]
+    read = {path.name for cell in cells for path in provenance.sources(cell)}
+    assert "embedding.py" not in read
 
 
 def test_planning_writes_nothing_under_results(clone):

@@ -22,6 +22,7 @@ PRESETS = [PRESET, spec.ACCEPTED] if SHOWN else [PRESET]
 
 RUN = "results/{preset}/{paper}/runs/{experiment}/{arm}"
 TABLE = "results/{preset}/{paper}/tables/{experiment}.csv"
+EMBEDDING = "results/{preset}/{paper}/tables/{experiment}.embedding.csv"
 FIGURE = "results/{preset}/{paper}/figures/{figure}"
 LOG = "results/{preset}/logs"
 BENCHMARK = "results/{preset}/benchmarks"
@@ -45,7 +46,7 @@ localrules:
 wildcard_constraints:
     preset="|".join([*spec.PRESETS, spec.ACCEPTED]),
     paper="|".join(PAPERS),
-    experiment="[^/]+",
+    experiment="[^/.]+",
     arm="[^/]+",
     figure="[^/]+",
     dataset="|".join(datasets.SOURCES),
@@ -81,7 +82,13 @@ def products(paper, preset):
 def drawable(paper, preset):
     """The figures of a paper that can be drawn from the experiments of a preset."""
     known = set(experiments(paper, preset))
-    return [name for name, figure in FIGURES[paper].items() if figure.drawable(known)]
+    # Of accepted results no features are kept, so there is no embedding of them.
+    embedded = preset != spec.ACCEPTED
+    return [
+        name
+        for name, figure in FIGURES[paper].items()
+        if figure.drawable(known) and (embedded or figure.experiments >= set(figure.needs))
+    ]
 
 
 def tables(paper, preset):
@@ -95,10 +102,23 @@ def cell_of(wildcards):
     return spec.cell(wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset)
 
 
+def cells_of_experiment(wildcards):
+    cells = spec.cells(wildcards.paper, wildcards.preset)
+    return [cell for cell in cells if cell.experiment == wildcards.experiment]
+
+
+def datasets_of(cells):
+    """The data sets of cells that have one, and the sha256 that each is checked against."""
+    names = dict.fromkeys(cell.dataset for cell in cells if cell.dataset)
+    return [f"results/datasets/{name}.npz{suffix}" for name in names for suffix in ("", ".sha256")]
+
+
 def dataset_of(wildcards):
-    """The data set of a cell, where it has one, and the sha256 that it is checked against."""
-    dataset = cell_of(wildcards).dataset
-    return multiext(f"results/datasets/{dataset}", ".npz", ".npz.sha256") if dataset else []
+    return datasets_of([cell_of(wildcards)])
+
+
+def datasets_of_experiment(wildcards):
+    return datasets_of(cells_of_experiment(wildcards))
 
 
 def runs(cells):
@@ -109,8 +129,7 @@ def runs(cells):
 
 
 def runs_of_experiment(wildcards):
-    cells = spec.cells(wildcards.paper, wildcards.preset)
-    return runs(cell for cell in cells if cell.experiment == wildcards.experiment)
+    return runs(cells_of_experiment(wildcards))
 
 
 def runs_of_paper(wildcards):
@@ -124,9 +143,9 @@ def tables_of_paper(wildcards):
 def tables_of_figure(wildcards):
     known = experiments(wildcards.paper, wildcards.preset)
     return [
-        TABLE.format(preset=wildcards.preset, paper=wildcards.paper, experiment=experiment)
-        for experiment in FIGURES[wildcards.paper][wildcards.figure].needs
-        if experiment in known
+        TABLE.format(preset=wildcards.preset, paper=wildcards.paper, experiment=table)
+        for table in FIGURES[wildcards.paper][wildcards.figure].needs
+        if table.partition(".")[0] in known
     ]
 
 

@@ -1,4 +1,4 @@
-"""From data sets and specs to numbers: one job per cell, one table per experiment."""
+"""From data sets and specs to numbers: one job per cell, one table per experiment, and of its features."""
 
 
 rule dataset:
@@ -65,4 +65,24 @@ rule tabulate:
         "Tabulate {wildcards.paper}: {wildcards.experiment}"
     shell:
         "logged {log} python -m replications tabulate {wildcards.paper} {wildcards.experiment}"
+        " --preset {wildcards.preset} --results {params.results}"
+
+
+rule embed:
+    input:
+        runs_of_experiment,
+        datasets_of_experiment,
+    output:
+        EMBEDDING,
+    log:
+        f"{LOG}/embed/{{paper}}/{{experiment}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=code("replications/embedding.py", "replications/results.py"),
+        results=results_folder,
+    message:
+        "Embed the features of {wildcards.paper}: {wildcards.experiment}"
+    shell:
+        "logged {log} python -m replications embed {wildcards.paper} {wildcards.experiment}"
         " --preset {wildcards.preset} --results {params.results}"

@@ -72,7 +72,7 @@ def test_every_rule_of_the_harness_has_a_colour():
     assert set(get_args(spec.Rule)) <= set(style.COLOURS)
 
 
-def test_any_two_rules_differ_in_colour_for_every_kind_of_colour_vision():
+def test_any_two_rules_and_any_two_classes_differ_in_colour_for_every_kind_of_colour_vision():
     # Machado, Oliveira and Fernandes 2009, full severity; distances in CIELAB.
     kinds = {
         "normal": np.eye(3),
@@ -81,9 +81,10 @@ def test_any_two_rules_differ_in_colour_for_every_kind_of_colour_vision():
         "tritan": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
     }
     for kind, seen in kinds.items():
-        for one, other in combinations([*style.COLOURS.values(), style.FAILED], 2):
-            distance = np.linalg.norm(lab(seen, one) - lab(seen, other))
-            assert distance > 12, (kind, one, other)
+        for colours in ([*style.COLOURS.values(), style.FAILED], style.CLASSES):
+            for one, other in combinations(colours, 2):
+                distance = np.linalg.norm(lab(seen, one) - lab(seen, other))
+                assert distance > 12, (kind, one, other)
 
 
 def lab(seen, colour):

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
 import figures
 from figures import nokland2016, style
-from replications import plotting, spec
+from replications import embedding, plotting, spec
 from replications.results import COLUMNS
 
 PAPER = "nokland2016"
@@ -40,7 +41,23 @@ def made(preset="paper"):
                     rows.setdefault(cell.experiment, []).append(
                         (cell.arm, seed, epoch * per_epoch, epoch, measure, layer, value)
                     )
-    return {name: pd.DataFrame(table, columns=COLUMNS) for name, table in rows.items()}
+    tables = {name: pd.DataFrame(table, columns=COLUMNS) for name, table in rows.items()}
+    return tables | {"mnist_3x400.embedding": embedded()}
+
+
+def embedded(n=60):
+    """Groups on a circle, one a digit."""
+    labels = np.arange(n) % 10
+    middles = np.exp(2j * np.pi * labels / 10)
+    noise = np.random.default_rng(0).normal(scale=0.05, size=(2, n))
+    parts = [
+        pd.DataFrame(
+            {"arm": arm, "seed": 0, "layer": f"hidden_{k}", "example": range(n), "label": labels,
+             "x": middles.real + noise[0] + k, "y": middles.imag + noise[1]}
+        )
+        for arm in ("backprop", "direct_feedback_alignment") for k in (1, 2, 3)
+    ]  # fmt: skip
+    return pd.concat(parts)[embedding.COLUMNS]
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +79,10 @@ def test_every_experiment_is_in_a_picture_and_every_picture_of_the_paper_preset_
     preset,
 ):
     known = {cell.experiment for cell in spec.cells(PAPER, preset)}
-    drawable = [figure for figure in figures.of(PAPER).values() if known.issuperset(figure.needs)]
+    drawable = [figure for figure in figures.of(PAPER).values() if known >= figure.experiments]
     if preset == "paper":
         assert len(drawable) == len(NAMES)
-    shown = {experiment for figure in drawable for experiment in figure.needs}
+    shown = {experiment for figure in drawable for experiment in figure.experiments}
     # What claim N4 is about is a sentence, not a picture.
     assert known - shown == {"mnist_zeros"}
 
@@ -171,3 +188,70 @@ def test_rules_keep_their_colours_and_layers_go_from_light_to_dark(drawings):
             assert [t.get_text() for t in axes.get_legend().get_texts()] == [
                 f"{k}" for k in range(1, depth + 1)
             ]
+
+
+# Hidden features
+
+
+def panels(drawing):
+    """The axes that have points, by arm and layer."""
+    arms = ("backprop", "direct_feedback_alignment")
+    places = [(arm, f"hidden_{k}") for arm in arms for k in (1, 2, 3)]
+    return dict(zip(places, drawing.axes, strict=True))
+
+
+def test_every_digit_is_one_point_in_the_colour_of_its_class(drawings, tables):
+    table = tables["mnist_3x400.embedding"]
+    for (arm, layer), axes in panels(drawings["features"]).items():
+        rows = table[(table.arm == arm) & (table.layer == layer)]
+        (points,) = axes.collections
+        colours = map(to_hex, points.get_facecolors())
+        drawn = {(x, y, c.upper()) for (x, y), c in zip(points.get_offsets(), colours, strict=True)}
+        assert drawn == {(r.x, r.y, style.CLASSES[r.label]) for r in rows.itertuples()}
+
+
+def test_a_number_stands_in_the_middle_of_its_class(drawings):
+    for axes in panels(drawings["features"]).values():
+        assert [text.get_text() for text in axes.texts] == [f"{digit}" for digit in range(10)]
+        (points,) = axes.collections
+        for text, colour in zip(axes.texts, style.CLASSES, strict=True):
+            own = [to_hex(c).upper() == colour for c in points.get_facecolors()]
+            middle = np.median(np.asarray(points.get_offsets())[own], axis=0)
+            np.testing.assert_allclose(text.get_position(), middle)
+
+
+def test_the_picture_of_features_names_rules_layers_classes_and_n(drawings):
+    drawing = drawings["features"]
+    for row, look in ((0, nokland2016.BACKPROP), (1, nokland2016.DIRECT)):
+        title = drawing.axes[3 * row].yaxis.label
+        assert (title.get_text(), title.get_color()) == (look.label, style.COLOURS[look.arm])
+    assert [a.get_title(loc="left") for a in drawing.axes[:3]] == [
+        f"hidden layer {k}" for k in (1, 2, 3)
+    ]
+    (legend,) = drawing.legends
+    keys = zip(legend.get_texts(), legend.get_lines(), strict=True)
+    assert {t.get_text(): line.get_color() for t, line in keys} == {
+        f"{digit}": colour for digit, colour in enumerate(style.CLASSES)
+    }
+    assert "n = 60 held-out digits" in drawing.get_supxlabel()
+    assert f"perplexity {embedding.PERPLEXITY}" in drawing.get_supxlabel().replace("\n", " ")
+
+
+def test_features_of_a_run_that_diverged_are_told_and_not_drawn(tables):
+    table = tables["mnist_3x400.embedding"].copy()
+    lost = (table.arm == "backprop") & (table.layer == "hidden_2")
+    table.loc[lost, ["x", "y"]] = np.nan
+    drawing = plotting.draw(PAPER, "features", {"mnist_3x400.embedding": table})
+    axes = panels(drawing)["backprop", "hidden_2"]
+    assert [text.get_text() for text in axes.texts] == ["diverged"]
+    assert list(axes.collections) == []
+
+
+def test_the_picture_of_features_is_drawn_from_the_table_of_the_embedding_alone(tables, tmp_path):
+    folder = tmp_path / "paper" / PAPER
+    (folder / "tables").mkdir(parents=True)
+    table = tables["mnist_3x400.embedding"]
+    table.to_csv(folder / "tables" / "mnist_3x400.embedding.csv", index=False)
+    first = [p.read_bytes() for p in plotting.plot(PAPER, "features", "paper", tmp_path)]
+    again = [p.read_bytes() for p in plotting.plot(PAPER, "features", "paper", tmp_path)]
+    assert first == again

@@ -357,6 +357,32 @@ def test_every_row_of_the_cifar_100_table_trains_on_small_arrays(row, arm):
     assert all((after[name] != before[name]).any() for name in after if name[0] != "B")
 
 
+@pytest.mark.parametrize("rule", ["backprop", DIRECT])
+def test_features_are_what_the_nets_own_hidden_layers_put_out_for_the_first_held_out_examples(rule):
+    size = {"network": {"hidden": [5, 4, 3]}, "batch": 6, "probe": 4}
+    net = Net(resolved("mnist_3x400", rule, **size), digits())
+    net.advance(5)
+    w, h = net.arrays(), np.array(net.task.data.test_x)[:4]
+    found = net.program.features(net.state, net.task.data)
+    assert list(found) == ["features/hidden_1", "features/hidden_2", "features/hidden_3"]
+    for k, value in enumerate(found.values(), 1):
+        h = np.tanh(h @ w[f"W{k}"] + w[f"b{k}"])
+        np.testing.assert_allclose(value, h, rtol=1e-9, atol=1e-13)
+    assert h.any()
+
+
+def test_the_features_of_a_pooled_map_are_its_units_and_dropout_hides_none():
+    network = {**CONV, "init": spec.Init(kind="fan_in_uniform"), "dropout_hidden": 0.5}
+    net = Net(resolved("cifar10_conv", network=network, probe=2), digits(shape=(32, 32, 3)))
+    w = net.arrays()
+    h = np.tanh(np.tensordot(patches(np.array(net.task.data.test_x)[:2]), w["W1"], 3) + w["b1"])
+    found = net.program.features(net.state, net.task.data)
+    maxima = pooled(h)[0].reshape(2, -1)
+    np.testing.assert_allclose(found["features/hidden_1"], maxima, rtol=1e-9, atol=1e-13)
+    assert [value.shape[1] for value in found.values()] == [15 * 15 * 2, 7 * 7 * 3, 6, 5]
+    assert all((np.array(value) != 0).all() for value in found.values())
+
+
 def test_whitening_leaves_uncorrelated_pixels_of_variance_one():
     random = np.random.default_rng(0)
     train = random.integers(0, 256, (400, 4, 4, 3)).cumsum(axis=1)

@@ -88,6 +88,11 @@ def put(path, value):
     return change
 
 
+def deep_features(paper):
+    put(["measures"], ["features"])(paper)
+    paper["experiments"]["line"]["arms"]["wide"]["network"]["hidden"] = [4] * 9
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -104,6 +109,7 @@ def put(path, value):
         (put(["optimizer", "adam"], {"learning_rate": 1.0}), "exactly one of sgd, rmsprop, adam"),
         (put(["network", "init"], {"unifrom": 1.0}), "network.init.kind: unknown value 'unifrom'"),
         (put(["stop_below_train_error"], 0.1), "stop_below_train_error needs record: {epochs: 1}"),
+        (deep_features, "measures: features are of at most 8 hidden layers"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_that_names_key_value_and_the_nearest_valid_one(

@@ -21,7 +21,7 @@ LINEAR = {
     "rule": "feedback_alignment",
     "optimizer": {"sgd": {"learning_rate": 0.02}},
     "record": {"every": 20},
-    "measures": ["test_nse", "delta_angle", "pseudo_angle", "gap"],
+    "measures": ["test_nse", "delta_angle", "pseudo_angle", "gap", "features"],
     "dtype": "float64",
     "seeds": 3,
 }
@@ -45,7 +45,7 @@ def assert_same_bits(a, b):
 @pytest.mark.parametrize("rule", ["backprop", "feedback_alignment", "shallow"])
 def test_online_learning_is_the_papers_update_rule(tmp_path, rule):
     """An independent NumPy run from the same weights: W += eta e h', A += eta (B or W') e x'."""
-    chosen = cell(rule=rule, measures=["test_nse"], seeds=1)
+    chosen = cell(rule=rule, measures=["test_nse", "features"], seeds=1)
     got = run(tmp_path, chosen)
     with jax.enable_x64(True):
         task = tasks.build(chosen.spec, datasets.stand_in)
@@ -69,6 +69,8 @@ def test_online_learning_is_the_papers_update_rule(tmp_path, rule):
     np.testing.assert_allclose(
         got.measures["test_nse"][0, -1], (error**2).sum() / (test_y**2).sum(), rtol=1e-9
     )
+    # Of the held-out examples, when training is over.
+    np.testing.assert_allclose(got.measures["features/hidden_1"][0], test_x @ a, rtol=1e-9)
 
 
 def _arrays(state):
@@ -100,6 +102,9 @@ def test_vmap_over_seeds_agrees_with_one_after_the_other_to_rounding(tmp_path):
     all_at_once = run(tmp_path / "b", cell(), batching="vmap")
     assert all_at_once.manifest["batching"] == "vmap"
     np.testing.assert_allclose(one.first_losses, all_at_once.first_losses, rtol=1e-9)
+    features = [r.measures["features/hidden_1"] for r in (one, all_at_once)]
+    assert features[0].shape == (3, 20, 4)
+    np.testing.assert_allclose(*features, rtol=1e-9)
 
 
 def test_measuring_changes_nothing_that_is_learned(tmp_path):
@@ -171,12 +176,14 @@ def test_the_stop_of_one_run_is_the_same_alone_and_in_a_row_of_seeds(tmp_path):
         epochs=60,
         record={"epochs": 1},
         stop_below_train_error=0.02,
-        measures=["test_error", "test_loss"],
+        measures=["test_error", "test_loss", "features"],
     )  # fmt: skip
     alone, row = run(tmp_path / "a", stopping), run(tmp_path / "b", stopping, batching="vmap")
     loss = alone.measures["test_loss"]
     assert (loss[:, -1] == loss[:, -2]).all(), "every seed has stopped before the last epoch"
     np.testing.assert_allclose(loss, row.measures["test_loss"], rtol=1e-7)
+    features = [r.measures["features/hidden_1"] for r in (alone, row)]
+    np.testing.assert_allclose(*features, rtol=1e-6)
 
 
 def test_a_record_after_the_end_is_refused(tmp_path):
