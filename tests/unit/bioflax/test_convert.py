@@ -387,6 +387,50 @@ def test_the_layers_of_a_stack_are_converted_with_draws_of_their_own():
     bioflax.convert(model, bioflax.Backprop(), skip="layers/0/layers/layers/0")
 
 
+class Scanned(nnx.Module):
+    """Many layers as Flax users make them: created by ``nnx.vmap``, run by ``nnx.scan``."""
+
+    def __init__(self, make, depth, rngs):
+        self.layers = nnx.split_rngs(splits=depth)(nnx.vmap(make))(rngs)
+
+    def __call__(self, x):
+        def step(x, layer):
+            return jnp.tanh(layer(x))
+
+        return nnx.scan(step, in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)(x, self.layers)
+
+
+STACKED = {
+    "linear": (lambda rngs: nnx.Linear(40, 40, rngs=rngs), (3, 40)),
+    "linear_general": (
+        lambda rngs: nnx.LinearGeneral((5, 8), (5, 8), axis=(-2, -1), rngs=rngs),
+        (3, 5, 8),
+    ),
+    "einsum": (lambda rngs: nnx.Einsum("bi,io->bo", (40, 40), rngs=rngs), (3, 40)),
+    "conv": (lambda rngs: nnx.Conv(40, 40, 3, rngs=rngs), (3, 5, 40)),
+}
+
+
+@pytest.mark.parametrize("rule", ["feedback_alignment", "kolen_pollack", "sign_symmetry_batch"])
+@pytest.mark.parametrize("name", STACKED)
+def test_layers_stacked_by_vmap_have_draws_of_their_own_of_the_size_of_one_layer(name, rule):
+    make, shape = STACKED[name]
+    model = Scanned(make, 4, nnx.Rngs(0))
+    kind = type(RULES[rule])
+    rule = kind(magnitude="batch") if kind is bioflax.SignSymmetry else kind()
+    converted = bioflax.convert(model, rule, rngs=streams())
+    x = jnp.ones(shape, jnp.float32)
+    np.testing.assert_allclose(converted(x), model(x), rtol=1e-6)
+    assert nnx.grad(lambda m: jnp.sum(m(x)))(converted)["layers"]["kernel"].shape[0] == 4
+    if kind is not bioflax.SignSymmetry:
+        b, w = (np.asarray(v[...]) for v in (converted.layers.feedback, converted.layers.kernel))
+        assert b.shape == w.shape
+        np.testing.assert_allclose(b.std(), w.std(), rtol=0.1)
+        assert len({float(each.ravel()[0]) for each in b}) == 4
+    back = bioflax.convert(converted, bioflax.Backprop())
+    np.testing.assert_array_equal(back.layers.kernel[...], model.layers.kernel[...])
+
+
 # Options of Flax's layers ------------------------------------------------------------------------
 
 
