@@ -18,6 +18,7 @@ from bioflax.alignment import Alignment, alignment, angle, signals
 from bioflax.convert import Report, convert
 from bioflax.direct import DirectFeedback
 from bioflax.feedback import Feedback, decouple
+from bioflax.history import history
 from bioflax.layers import (
     Conv,
     ConvTranspose,
@@ -69,6 +70,7 @@ __all__ = [
     "angle",
     "convert",
     "decouple",
+    "history",
     "mirror",
     "signals",
 ]

@@ -107,7 +107,8 @@ def alignment(model: Any, loss: Loss, batch: Any) -> Alignment:
     """Angles and norm ratios between a model's rule and backpropagation, for every layer.
 
     Both passes start from the same parameters, statistics and random states (the same dropout
-    masks), and leave the model as it is.
+    masks), and leave the model as it is. It costs two gradients of the loss, and for direct feedback
+    one more backward pass for each output of the net.
 
     Args:
       model: any NNX model under any rules, ``DirectFeedback`` included.

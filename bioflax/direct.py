@@ -40,7 +40,8 @@ class DirectFeedback(nnx.Module):
     true gradient. So anything may stand in a block (pooling, dropout, normalisation, attention),
     and the backward passes of the blocks are independent of each other. In ``ifa``, ``d_l`` is the
     error at the output of the block's last layer with parameters, ``W_l`` the Jacobian of the block
-    up to there; give blocks as lists, ``[layer, function]``, so that the two can be told apart.
+    up to there; give blocks as lists, ``[layer, function]``, so that the two can be told apart, and
+    of Flax's own layers: one under a rule has no forward derivative (JAX refuses it).
 
     The leading axes of the output, all but its last, count as batch axes and must lead every
     block's output too. For a sequence ``(batch, time, n_out)`` each step's error goes to its own
@@ -77,6 +78,17 @@ class DirectFeedback(nnx.Module):
           title={Direct feedback alignment provides learning in deep neural networks},
           author={N{\o}kland, Arild},
           booktitle={Advances in Neural Information Processing Systems}, volume={29}, year={2016}}
+
+        @article{frenkel2021learning,
+          title={Learning without feedback: Fixed random learning signals allow for feedforward
+                 training of deep neural networks},
+          author={Frenkel, Charlotte and Lefebvre, Martin and Bol, David},
+          journal={Frontiers in Neuroscience}, volume={15}, pages={629892}, year={2021}}
+
+        @misc{webster2021learning,
+          title={Learning the connections in direct feedback alignment},
+          author={Webster, Matthew Bailey and Choi, Jonghyun and Ahn, Changwook},
+          howpublished={OpenReview}, year={2021}}
 
     >>> rngs = nnx.Rngs(0)
     >>> blocks = [nnx.Linear(3, 8, rngs=rngs), jnp.tanh, nnx.Linear(8, 6, rngs=rngs), jnp.tanh]

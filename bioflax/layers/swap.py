@@ -4,6 +4,7 @@ import functools
 import inspect
 from typing import Any
 
+import jax
 from flax import nnx
 
 from bioflax.layers.conv import Conv, ConvTranspose
@@ -71,5 +72,30 @@ def swap(module: Any, rule: Rule, rngs: Any) -> bool:
     if cls is None:
         return False
     module.__class__ = cls
-    module.follow(rule, rngs)
+    stacked = _stacked(module)
+    if stacked and rngs is not None:
+        _follow_each(module, rule, jax.random.split(rngs.feedback(), stacked))
+    else:
+        module.follow(rule, rngs)
     return True
+
+
+def _stacked(layer: Any) -> tuple[int, ...]:
+    """The leading axes of a layer's arrays that are not its own: those ``nnx.vmap`` gave them."""
+    kernel = getattr(layer, layer.kernel_name)
+    if isinstance(layer, nnx.LinearGeneral):
+        rank = len(layer.batch_axis) + len(layer.in_features) + len(layer.out_features)
+    else:
+        rank = len(getattr(layer, "kernel_shape", ("in", "out")))
+    return kernel.shape[: max(0, kernel.ndim - rank)]
+
+
+def _follow_each(layer: Any, rule: Rule, keys: jax.Array) -> None:
+    """``layer.follow(rule)`` with draws of its own for each of the layers in the stack."""
+
+    def follow(layer: Any, key: jax.Array) -> None:
+        layer.follow(rule, nnx.Rngs(feedback=key))
+
+    for _ in keys.shape:
+        follow = nnx.vmap(follow)
+    follow(layer, keys)

@@ -32,6 +32,21 @@ class Rule(abc.ABC):
     """How the error passes a layer: static, hashable, kept as the attribute ``rule`` of the layer.
 
     ``shared``: the backward weights receive the gradient of the forward weights.
+
+    A rule of your own says what the two methods say. One between feedback alignment (``mix=0``) and
+    backpropagation (``mix=1``):
+
+    >>> import bioflax
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Interpolation(bioflax.Rule):
+    ...     mix: float
+    ...
+    ...     def feedback(self, layer, rngs):
+    ...         return bioflax.FeedbackAlignment().feedback(layer, rngs)
+    ...
+    ...     def weights(self, layer, kernel):
+    ...         return self.mix * kernel + (1 - self.mix) * layer.feedback[...]
+    >>> layer = bioflax.Linear(3, 2, rule=Interpolation(0.5), rngs=nnx.Rngs(0))
     """
 
     shared: ClassVar[bool] = False

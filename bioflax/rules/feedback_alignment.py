@@ -9,7 +9,9 @@ from bioflax.rules.base import DrawnRule
 class FeedbackAlignment(DrawnRule):
     """Feedback alignment: fixed random backward weights; the forward weights align with them.
 
-    Backward ``dx = B dy`` with ``B`` drawn once, where backpropagation has ``dx = W' dy``.
+    Backward ``dx = B dy`` with ``B`` drawn once, where backpropagation has ``dx = W' dy``. A layer's
+    ``B`` changes what the layers below it receive; its own ``dW = dy x'`` is exact for the ``dy`` that
+    reaches it, so the last layer learns as in backpropagation.
 
     Args:
       feedback_init: initializer of ``B``, called as a kernel's; default ``lecun_normal()``.

@@ -39,6 +39,11 @@ class SignSymmetry(DrawnRule):
           title={How important is weight symmetry in backpropagation?},
           author={Liao, Qianli and Leibo, Joel Z. and Poggio, Tomaso},
           booktitle={AAAI Conference on Artificial Intelligence}, year={2016}}
+
+        @article{moskovitz2018feedback,
+          title={Feedback alignment in deep convolutional networks},
+          author={Moskovitz, Theodore H. and Litwin-Kumar, Ashok and Abbott, L. F.},
+          journal={arXiv:1812.06488}, year={2018}}
     """
 
     magnitude: str = "uniform"

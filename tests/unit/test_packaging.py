@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+import bioflax
+
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
@@ -88,7 +90,10 @@ def test_every_package_of_the_library_is_installed():
 
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert PROJECT["version"] == citation["version"]
+    assert PROJECT["version"] == citation["version"] == bioflax.__version__
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == (
+        bioflax.__version__
+    )
 
 
 def test_the_three_papers_are_cited():

@@ -20,12 +20,17 @@ def quick(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape, scale=0.5), dtype)
 
 
+def traceable(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """An initializer that compiles fast; the key may be traced."""
+    return jax.random.uniform(key, shape, dtype, -1, 1)
+
+
 RULES = {
     "backprop": bioflax.Backprop(),
     "feedback_alignment": bioflax.FeedbackAlignment(quick),
     "kolen_pollack": bioflax.KolenPollack(quick),
     "sign_symmetry_uniform": bioflax.SignSymmetry(quick, magnitude="uniform"),
-    "sign_symmetry_batch": bioflax.SignSymmetry(magnitude="batch"),
+    "sign_symmetry_batch": bioflax.SignSymmetry(traceable, magnitude="batch"),
     "sign_symmetry_fixed": bioflax.SignSymmetry(quick, magnitude="fixed"),
     "weight_mirror": bioflax.WeightMirror(quick),
 }

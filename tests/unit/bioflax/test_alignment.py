@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 import bioflax
-from tests.unit.bioflax.cases import FAST, normal, quick, streams
+from tests.unit.bioflax.cases import FAST, RULES, Weights, normal, quick, streams, traceable
 
 X, Y = normal((6, 4)), normal((6, 2), seed=1)
 BATCH = (jnp.asarray(X, jnp.float32), jnp.asarray(Y, jnp.float32))
@@ -62,11 +62,6 @@ def direct(mode="dfa", *, stacked=0, first=()):
     return bioflax.DirectFeedback(blocks, readout, mode=mode, feedback_init=traceable, rngs=rngs)
 
 
-def traceable(key, shape, dtype):
-    """An initializer that works with keys that are traced."""
-    return jax.random.normal(key, shape, dtype)
-
-
 # The angle ---------------------------------------------------------------------------------------
 
 
@@ -95,9 +90,9 @@ def test_arrays_of_different_shapes_have_no_angle():
 # Against vectors computed by hand ----------------------------------------------------------------
 
 
-def by_hand(layers, above=None, direct=None):
-    """Inputs and deltas of every layer: back through ``above`` (by default the weights), or by
-    ``direct`` matrices from the output."""
+def by_hand(layers, above=None, signals=None):
+    """Inputs and deltas of every layer: back through ``above`` (by default the weights), or from
+    the ``signals`` at the hidden layers' outputs."""
     w = [np.asarray(layer.kernel[...], np.float64) for layer in layers]
     hs = [X]
     for weights in w[:-1]:
@@ -105,8 +100,7 @@ def by_hand(layers, above=None, direct=None):
     e = hs[-1] @ w[-1] - Y
     deltas = [e]
     for i in reversed(range(len(w) - 1)):
-        through = (above or w)[i + 1]
-        signal = deltas[0] @ through.T if direct is None else e @ direct[i]
+        signal = deltas[0] @ (above or w)[i + 1].T if signals is None else signals[i]
         deltas.insert(0, signal * (1 - hs[i + 1] ** 2))
     return hs, deltas
 
@@ -136,14 +130,17 @@ def check(measured, paths, layers, **rule):
             np.testing.assert_allclose(found, value, rtol=1e-3, atol=0.05, err_msg=field)
 
 
-def test_the_angles_of_feedback_alignment_are_those_computed_by_hand():
-    model = mlp(FA)
+@pytest.mark.parametrize("name", RULES)
+def test_the_angles_of_every_rule_are_those_computed_by_hand(name):
+    model = mlp(RULES[name])
     layers = [model.layers[i] for i in (0, 2, 4)]
-    b = [np.asarray(layer.feedback[...], np.float64) for layer in layers]
+    b = [Weights(layer).b() for layer in layers]
     measured = aligned(model)
     paths = ["layers/0", "layers/2", "layers/4"]
     check(measured, paths, layers, above=b)
-    for path, layer, b_l in zip(paths, layers, b, strict=True):
+    assert list(measured.weights) == list(measured.weight_ratios)
+    assert list(measured.weights) == ([] if name == "backprop" else paths)
+    for path, layer, b_l in zip(measured.weights, layers, b, strict=False):
         w, b_l = np.asarray(layer.kernel[...]).ravel(), b_l.ravel()
         np.testing.assert_allclose(measured.weights[path], degrees_between(b_l, w), rtol=1e-3)
         np.testing.assert_allclose(measured.weight_ratios[path], norm_ratio(b_l, w), rtol=1e-3)
@@ -153,15 +150,31 @@ def test_the_angles_of_feedback_alignment_are_those_computed_by_hand():
         np.testing.assert_allclose(found[path], delta, rtol=1e-4, atol=1e-5)
 
 
-def test_the_angles_of_direct_feedback_are_those_computed_by_hand():
-    model = direct()
+def towards(model, batch):
+    """``loss`` for nets that may send the target back."""
+    x, y = batch
+    return jnp.sum((model(x, target=y) - y) ** 2) / 2
+
+
+@pytest.mark.parametrize("mode", ["dfa", "ifa", "sdfa", "drtp", "dkp"])
+def test_the_angles_of_every_direct_feedback_are_those_computed_by_hand(mode):
+    model = direct(mode)
     layers = [*(block.layers[0] for block in model.blocks), model.readout]
     b = [np.asarray(b_l[...], np.float64) for b_l in model.feedback]
-    measured = aligned(model)
-    check(measured, ["blocks/0/layers/0", "blocks/1/layers/0", "readout"], layers, direct=b)
+    hs, (*_, e) = by_hand(layers)
+    sent = {"sdfa": np.sign(e), "drtp": Y}.get(mode, e)
+    received = [sent @ b_l for b_l in b]
+    if mode == "ifa":
+        received[1] = (received[0] * (1 - hs[1] ** 2)) @ np.asarray(layers[1].kernel[...])
+    measured = aligned(model, towards)
+    paths = ["blocks/0/layers/0", "blocks/1/layers/0", "readout"]
+    check(measured, paths, layers, signals=received)
     # The last block's feedback stands in the place of the readout's weights.
     wanted = degrees_between(b[1].ravel(), np.asarray(model.readout.kernel[...]).T.ravel())
-    np.testing.assert_allclose(measured.weights["blocks/1"], wanted, rtol=1e-3)
+    if mode == "ifa":
+        assert list(measured.weights) == ["blocks/0"]
+    else:
+        np.testing.assert_allclose(measured.weights["blocks/1"], wanted, rtol=1e-3)
 
 
 @pytest.mark.parametrize("make", [lambda: mlp(bioflax.Backprop()), lambda: direct("bp")])
@@ -217,7 +230,23 @@ def test_it_compiles_and_gives_what_it_gives_uncompiled(make):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3), plain, jitted)
 
 
-def test_a_history_of_alignments_is_a_scan_over_them():
+def test_it_costs_two_gradients():
+    graph, params, rest = nnx.split(mlp(FA, widths=(4, 64, 64, 2)), nnx.Param, ...)
+    batch = [jnp.tile(a, (20, 1)) for a in BATCH]
+
+    def flops(f):
+        def call(params):
+            return f(nnx.merge(graph, params, rest, copy=True))
+
+        return jax.jit(call).lower(params).compile().cost_analysis()["flops"]
+
+    def gradient(model):
+        return nnx.grad(loss)(model, batch)
+
+    assert flops(lambda model: bioflax.alignment(model, loss, batch)) < 2.2 * flops(gradient)
+
+
+def test_a_history_is_the_same_from_a_loop_as_from_a_scan():
     graph, state = nnx.split(mlp(FA))
 
     def step(state, _):
@@ -225,13 +254,27 @@ def test_a_history_of_alignments_is_a_scan_over_them():
         params = nnx.state(model, nnx.Param)
         gradient = nnx.grad(loss)(model, BATCH)
         nnx.update(model, jax.tree.map(lambda p, g: p - 0.05 * g, params, gradient))
-        return nnx.state(model), bioflax.alignment(model, loss, BATCH).deltas
+        return nnx.state(model), bioflax.alignment(model, loss, BATCH)
 
     run = jax.jit(lambda s: jax.lax.scan(step, s, length=100), compiler_options=FAST)
-    _, history = run(state)
-    assert history["layers/2"].shape == (100,)
+    _, scanned = run(state)
+    once, records = jax.jit(step, compiler_options=FAST), []
+    for _ in range(100):
+        state, record = once(state, None)
+        records.append(record)
+    looped = bioflax.history(records)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3), looped, scanned)
+    degrees = looped.deltas["layers/2"]
+    assert degrees.shape == (100,)
     # Learning turns the forward weights towards the feedback (Lillicrap et al. 2016).
-    assert history["layers/2"][-1] < history["layers/2"][0]
+    assert degrees[-1] < degrees[0]
+
+
+def test_a_history_of_nothing_or_of_other_layers_is_refused():
+    with pytest.raises(ValueError, match="a history needs at least one alignment"):
+        bioflax.history([])
+    with pytest.raises(ValueError, match="layers/4"):
+        bioflax.history([aligned(mlp(FA)), aligned(mlp(FA, widths=(4, 5, 2)))])
 
 
 def test_examples_without_an_error_have_no_angle_and_are_left_out():
@@ -332,10 +375,6 @@ def test_direct_feedback_is_compared_with_the_mean_jacobian_of_the_output(stored
         np.testing.assert_allclose(
             measured.weight_ratios[path], norm_ratio(b_i, jacobian), rtol=1e-3
         )
-
-
-def test_indirect_feedback_has_the_weights_of_its_first_block_alone():
-    assert list(aligned(direct("ifa")).weights) == ["blocks/0"]
 
 
 def test_the_layers_of_a_stack_have_an_angle_each():

@@ -142,6 +142,34 @@ def test_every_kind_of_model_learns_under_every_kind_of_rule(name, rule):
         assert np.abs(after["blocks"][1]["norm"]["mean"][...]).max() > 0
 
 
+@pytest.mark.parametrize("rule", ["feedback_alignment", "direct_feedback_alignment"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_kind_of_model_has_its_angles_under_both_kinds_of_rule(name, rule):
+    make, shape, layers = MODELS[name]
+    x = jnp.asarray(normal(shape, np.float32))
+    graph, state = nnx.split(under(rule, make(nnx.Rngs(0)), x))
+
+    def loss(model, x):
+        return jnp.mean((model(x) - 1) ** 2)
+
+    def measure(state):
+        return bioflax.alignment(nnx.merge(graph, state), loss, x)
+
+    measured = jax.jit(measure, compiler_options=FAST)(state)
+    assert len(measured.deltas) == len(measured.gradients) == layers
+    head = next(path for path in measured.deltas if path.startswith(("head", "readout")))
+    for degrees, ratios in (
+        (measured.deltas, measured.delta_ratios),
+        (measured.gradients, measured.gradient_ratios),
+    ):
+        # The last layer learns as in backpropagation, the others do not.
+        np.testing.assert_allclose(degrees.pop(head), 0, atol=0.01)
+        np.testing.assert_allclose(ratios.pop(head), 1, rtol=1e-5)
+        assert all(1 < angle < 179 for angle in degrees.values())
+        assert all(ratio > 0 for ratio in ratios.values())
+    assert len(measured.weights) == (2 - (name == "lstm") if "direct" in rule else layers)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_conversion_keeps_the_weights_and_goes_back_to_the_same_model(name):
     make, shape, layers = MODELS[name]
@@ -359,6 +387,50 @@ def test_the_layers_of_a_stack_are_converted_with_draws_of_their_own():
     bioflax.convert(model, bioflax.Backprop(), skip="layers/0/layers/layers/0")
 
 
+class Scanned(nnx.Module):
+    """Many layers as Flax users make them: created by ``nnx.vmap``, run by ``nnx.scan``."""
+
+    def __init__(self, make, depth, rngs):
+        self.layers = nnx.split_rngs(splits=depth)(nnx.vmap(make))(rngs)
+
+    def __call__(self, x):
+        def step(x, layer):
+            return jnp.tanh(layer(x))
+
+        return nnx.scan(step, in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)(x, self.layers)
+
+
+STACKED = {
+    "linear": (lambda rngs: nnx.Linear(40, 40, rngs=rngs), (3, 40)),
+    "linear_general": (
+        lambda rngs: nnx.LinearGeneral((5, 8), (5, 8), axis=(-2, -1), rngs=rngs),
+        (3, 5, 8),
+    ),
+    "einsum": (lambda rngs: nnx.Einsum("bi,io->bo", (40, 40), rngs=rngs), (3, 40)),
+    "conv": (lambda rngs: nnx.Conv(40, 40, 3, rngs=rngs), (3, 5, 40)),
+}
+
+
+@pytest.mark.parametrize("rule", ["feedback_alignment", "kolen_pollack", "sign_symmetry_batch"])
+@pytest.mark.parametrize("name", STACKED)
+def test_layers_stacked_by_vmap_have_draws_of_their_own_of_the_size_of_one_layer(name, rule):
+    make, shape = STACKED[name]
+    model = Scanned(make, 4, nnx.Rngs(0))
+    kind = type(RULES[rule])
+    rule = kind(magnitude="batch") if kind is bioflax.SignSymmetry else kind()
+    converted = bioflax.convert(model, rule, rngs=streams())
+    x = jnp.ones(shape, jnp.float32)
+    np.testing.assert_allclose(converted(x), model(x), rtol=1e-6)
+    assert nnx.grad(lambda m: jnp.sum(m(x)))(converted)["layers"]["kernel"].shape[0] == 4
+    if kind is not bioflax.SignSymmetry:
+        b, w = (np.asarray(v[...]) for v in (converted.layers.feedback, converted.layers.kernel))
+        assert b.shape == w.shape
+        np.testing.assert_allclose(b.std(), w.std(), rtol=0.1)
+        assert len({float(each.ravel()[0]) for each in b}) == 4
+    back = bioflax.convert(converted, bioflax.Backprop())
+    np.testing.assert_array_equal(back.layers.kernel[...], model.layers.kernel[...])
+
+
 # Options of Flax's layers ------------------------------------------------------------------------
 
 
@@ -407,26 +479,3 @@ def test_a_mask_of_any_numbers_holds_once_for_the_feedback_as_for_the_kernel(kin
     exact = bioflax.convert(layer, bioflax.Backprop())
     found, wanted = (jax.grad(lambda x, m=m: jnp.sum(jnp.tanh(m(x))))(x) for m in (layer, exact))
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
-
-
-# Linen -------------------------------------------------------------------------------------------
-
-
-def test_linen_users_have_the_same_layer_with_a_collection_for_the_feedback():
-    linen = nnx.bridge.to_linen(bioflax.Linear, 4, 3, rule=bioflax.FeedbackAlignment())
-    x = jnp.asarray(normal((2, 4), np.float32))
-    variables = linen.init({"params": jax.random.key(0), "feedback": jax.random.key(1)}, x)
-    assert set(variables) >= {"params", "Feedback"}
-    frozen = {k: v for k, v in variables.items() if k != "params"}
-
-    def loss(params, x):
-        return jnp.sum(jnp.tanh(linen.apply({"params": params, **frozen}, x)))
-
-    params, dx = jax.grad(loss, argnums=(0, 1))(variables["params"], x)
-    layer = bioflax.Linear(4, 3, rngs=streams())
-    layer.kernel[...] = variables["params"]["kernel"]
-    layer.feedback[...] = variables["Feedback"]["feedback"]
-    gradient = nnx.grad(lambda layer, x: jnp.sum(jnp.tanh(layer(x))), argnums=(0, 1))
-    wanted, wanted_dx = gradient(layer, x)
-    np.testing.assert_allclose(params["kernel"], wanted["kernel"][...], rtol=1e-6)
-    np.testing.assert_allclose(dx, wanted_dx, rtol=1e-6)

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 import bioflax
-from tests.unit.bioflax.cases import FAST, normal, quick
+from tests.unit.bioflax.cases import DTYPES, FAST, normal, quick
 
 MODES = ["dfa", "ifa", "sdfa", "drtp", "dkp", "bp"]
 WIDTHS = [4, 5, 5, 5, 5]
@@ -28,10 +28,10 @@ def flatten(h):
     return h.reshape(*h.shape[:-3], -1)
 
 
-def net(depth, *, widths=WIDTHS, **options):
+def net(depth, *, widths=WIDTHS, dtype=jnp.float64, **options):
     rngs = streams()
-    blocks = [[linear(widths[i], widths[i + 1], rngs), jnp.tanh] for i in range(depth)]
-    readout = linear(widths[depth], N_OUT, rngs)
+    blocks = [[linear(widths[i], widths[i + 1], rngs, dtype), jnp.tanh] for i in range(depth)]
+    readout = linear(widths[depth], N_OUT, rngs, dtype)
     options = {"feedback_init": quick} | options
     return bioflax.DirectFeedback(blocks, readout, rngs=rngs, **options)
 
@@ -52,19 +52,23 @@ def gradients(model, x, error, *, compiled=False, **call):
     return flat | {"x": dx}, state
 
 
+def double(variable):
+    return np.asarray(variable[...], np.float64)
+
+
 def hand_written(model, mode):
     """Nokland's equations (and those of the other modes), in NumPy, for blocks of linear, tanh."""
     layers = [block.layers[0] for block in model.blocks]
-    ws = [np.asarray(layer.kernel[...]) for layer in layers]
-    bs = [np.asarray(b[...]) for b in model.feedback]
+    ws = [double(layer.kernel) for layer in layers]
+    bs = [double(b) for b in model.feedback]
     hs = [X]
     for layer, w in zip(layers, ws, strict=True):
-        hs.append(np.tanh(hs[-1] @ w + np.asarray(layer.bias[...])))
+        hs.append(np.tanh(hs[-1] @ w + double(layer.bias)))
     e = ERROR
     slopes = [1 - h**2 for h in hs[1:]]
     deltas = []
     if mode == "bp":
-        signal = e @ np.asarray(model.readout.kernel[...]).T
+        signal = e @ double(model.readout.kernel).T
         for w, slope in zip(reversed(ws), reversed(slopes), strict=True):
             deltas.insert(0, signal * slope)
             signal = deltas[0] @ w.T
@@ -346,31 +350,45 @@ def test_tokens_may_come_in_through_an_embedding():
 
 
 @pytest.mark.parametrize("transform", ["vmap", "jit_of_scan", "grad_of_vmap"])
-def test_gradients_are_the_same_under_every_transform(transform):
-    model = net(2)
+@pytest.mark.parametrize("mode", MODES)
+def test_gradients_are_the_same_under_every_transform(mode, transform):
+    model = net(2, mode=mode)
     graph, params, rest = nnx.split(model, nnx.Param, ...)
 
-    def loss(params, x, error):  # one example, without a batch axis
-        return jnp.sum(nnx.merge(graph, params, rest, copy=True)(x) * error)
+    def loss(params, x, error, target):  # one example, without a batch axis
+        y = nnx.merge(graph, params, rest, copy=True)(x, target=target)
+        return jnp.sum(y * error)
 
-    x, error = jnp.asarray(X), jnp.asarray(ERROR)
-    each = jax.vmap(loss, in_axes=(None, 0, 0))
+    examples = jnp.asarray(X), jnp.asarray(ERROR), jnp.asarray(TARGET)
+    axes = (None, 0, 0, 0)
     if transform == "grad_of_vmap":
-        found = jax.grad(lambda p: jnp.sum(each(p, x, error)))(params)
+        found = jax.grad(lambda p: jnp.sum(jax.vmap(loss, axes)(p, *examples)))(params)
     elif transform == "vmap":
-        found = jax.vmap(jax.grad(loss), in_axes=(None, 0, 0))(params, x, error)
+        found = jax.vmap(jax.grad(loss), axes)(params, *examples)
         found = jax.tree.map(lambda g: g.sum(0), found)
     else:
 
         def step(total, one):
             return jax.tree.map(jnp.add, total, jax.grad(loss)(params, *one)), None
 
-        run = jax.jit(lambda zero: jax.lax.scan(step, zero, (x, error))[0], compiler_options=FAST)
+        run = jax.jit(lambda zero: jax.lax.scan(step, zero, examples)[0], compiler_options=FAST)
         found = run(jax.tree.map(jnp.zeros_like, params))
-    wanted = hand_written(model, "dfa")
-    for path, g in nnx.to_flat_state(found):
-        name = "/".join(map(str, path))
-        np.testing.assert_allclose(g[...], wanted[name], rtol=1e-11, atol=1e-13)
+    wanted = hand_written(model, mode)
+    del wanted["x"]
+    assert_same({"/".join(map(str, p)): g[...] for p, g in nnx.to_flat_state(found)}, wanted, 1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("mode", MODES)
+def test_gradients_in_other_types_are_those_in_double_precision(mode, dtype):
+    model = net(2, mode=mode, dtype=jnp.dtype(dtype))
+    x, error, target = (jnp.asarray(a, dtype) for a in (X, ERROR, TARGET))
+    found, _ = gradients(model, x, error, target=target)
+    assert {g.dtype for g in found.values()} == {jnp.dtype(dtype)}
+    found = {path: np.asarray(g, np.float64) for path, g in found.items()}
+    largest = max(np.abs(g).max() for g in found.values())
+    for path, g in hand_written(model, mode).items():
+        np.testing.assert_allclose(found[path], g, rtol=0, atol=DTYPES[dtype] * largest)
 
 
 def test_every_step_of_a_sequence_receives_its_own_error():
@@ -621,3 +639,14 @@ def test_indirect_feedback_needs_functions_that_keep_the_shape_and_no_stack():
 def test_what_cannot_be_blocks_is_refused(blocks, words):
     with pytest.raises((TypeError, ValueError), match=words):
         bioflax.DirectFeedback(blocks, linear(4, 2, streams()), rngs=streams())
+
+
+def test_indirect_feedback_through_a_layer_under_a_rule_is_refused():
+    rngs = streams()
+    blocks = [
+        [linear(4, 5, rngs), jnp.tanh],
+        [bioflax.Linear(5, 5, param_dtype=jnp.float64, rngs=rngs)],
+    ]
+    model = bioflax.DirectFeedback(blocks, linear(5, N_OUT, rngs), mode="ifa", rngs=rngs)
+    with pytest.raises(TypeError, match="forward-mode"):
+        gradients(model, jnp.asarray(X), jnp.asarray(ERROR))

@@ -1,5 +1,7 @@
 """The primitive: forward through W, backward through B."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -86,3 +88,12 @@ def test_a_batch_is_multiplied_as_a_batch_and_costs_what_backpropagation_costs(r
     # The first layer's dx is dead code, which the compiler drops.
     assert products <= exact_products + 1
     assert flops <= 1.01 * exact_flops
+
+
+def test_these_tests_promote_no_type_and_no_rank_by_accident():
+    with pytest.raises(Exception, match="numpy_dtype_promotion"):
+        jnp.ones(2, jnp.float32) + jnp.ones(2, jnp.float64)
+    with pytest.raises(ValueError, match="numpy_rank_promotion"):
+        jnp.ones(2) + jnp.ones((2, 2))
+    with pytest.raises(UserWarning, match="an error here"):
+        warnings.warn("an error here", stacklevel=1)

@@ -1,6 +1,7 @@
 """Every rule on every layer, against the hand-written backward pass."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -20,21 +21,17 @@ from tests.unit.bioflax.cases import (
     weights,
 )
 
-# How a gradient may be taken, and in which type and with or without bias it is tried so.
-TRANSFORMS = {
-    "vmap": ("float64", False),
-    "grad_of_vmap": ("bfloat16", True),
-    "jit_of_scan": ("float32", False),
-}
-# Compiling is most of the time here: layers made of other layers are compiled for one rule only,
-# and tried in one type.
+TRANSFORMS = ("vmap", "grad_of_vmap", "jit_of_scan")
 PAIRS = [pytest.param(layer, rule, id=f"{layer}-{rule}") for layer in LAYERS for rule in RULES]
 MATRIX = [
-    pytest.param(layer, rule, transform, id=f"{layer}-{rule}-{transform}")
-    for layer in LAYERS
-    for rule in RULES
-    for transform in TRANSFORMS
+    pytest.param(
+        *cell, id="-".join(map(str, cell)).replace("True", "bias").replace("False", "bare")
+    )
+    for cell in itertools.product(LAYERS, RULES, TRANSFORMS, DTYPES, (True, False))
+    for layer, rule, transform, _, use_bias in [cell]
+    # Compiling is most of the time here: layers made of other layers are compiled for one rule.
     if not (layer in COMPOSITE and transform == "jit_of_scan" and rule != "feedback_alignment")
+    and (use_bias or LAYERS[layer].optional_bias)
 ]
 
 
@@ -114,11 +111,10 @@ def test_gradients_of_nets_of_depth_1_to_4_equal_the_hand_written_backward_pass(
     compare(found, expected(layer, layers, x), DTYPES["float64"])
 
 
-@pytest.mark.parametrize(("layer", "rule", "transform"), MATRIX)
+@pytest.mark.parametrize(("layer", "rule", "transform", "dtype", "use_bias"), MATRIX)
 def test_gradients_under_every_transform_equal_the_hand_written_backward_pass(
-    layer, rule, transform
+    layer, rule, transform, dtype, use_bias
 ):
-    dtype, use_bias = ("float64", False) if layer in COMPOSITE else TRANSFORMS[transform]
     layers = net(layer, rule, 1, dtype, use_bias)
     two = normal((2, *LAYERS[layer].shape)).astype(jnp.dtype(dtype))
     wanted = [expected(layer, layers, x) for x in two]

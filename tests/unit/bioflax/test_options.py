@@ -7,14 +7,18 @@ is the error of Flax's own layer with ``B`` as its kernel.
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import bioflax
 from tests.unit.bioflax.cases import FAST, normal, quick, streams
 
-FEW = settings(max_examples=10, deadline=None, derandomize=True, database=None)
+# No shrinking: every example is a program to compile.
+FEW = settings(
+    max_examples=10, deadline=None, derandomize=True, database=None, phases=[Phase.generate]
+)
 SMALL = st.integers(1, 4)
 BATCHES = st.lists(SMALL, max_size=3).map(tuple)
 
@@ -80,20 +84,35 @@ def test_any_contraction_of_an_input_with_a_kernel(spec, n):
     agrees_with_flax("Einsum", (spec, kernel_shape), {}, tuple(shape))
 
 
-PADDINGS = st.sampled_from(["SAME", "VALID", "CIRCULAR", 1, 0])
+PADDINGS = ["SAME", "VALID", "CIRCULAR", "REFLECT", "CAUSAL", 1, "pairs"]
 
 
-@settings(FEW, max_examples=15)
-@given(st.data(), st.integers(1, 3), PADDINGS, st.sampled_from([1, 2]), st.booleans())
-def test_convolutions_of_any_dimension_padding_stride_dilation_and_grouping(
-    data, ndim, padding, groups, use_bias
+def drawn_padding(data, padding, ndim):
+    """``padding``, or explicit numbers of zeros before and after, for each axis."""
+    few = st.integers(0, 2)
+    return (
+        [(data.draw(few), data.draw(few)) for _ in range(ndim)] if padding == "pairs" else padding
+    )
+
+
+def drawn_mask(data, shape):
+    return jnp.asarray(normal(shape) > 0, jnp.float64) if data.draw(st.booleans()) else None
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@settings(FEW, max_examples=4)
+@given(st.data(), st.integers(1, 3), st.sampled_from([1, 2]), st.booleans())
+def test_convolutions_of_any_dimension_stride_dilation_grouping_and_mask(
+    padding, data, ndim, groups, use_bias
 ):
+    ndim = 1 if padding == "CAUSAL" else ndim  # in Flax as here
     kernel = tuple(data.draw(st.integers(1, 3)) for _ in range(ndim))
     options = {
-        "padding": "CAUSAL" if ndim == 1 and data.draw(st.booleans()) else padding,
+        "padding": drawn_padding(data, padding, ndim),
         "strides": data.draw(st.integers(1, 2)),
         "kernel_dilation": data.draw(st.integers(1, 2)),
         "feature_group_count": groups,
+        "mask": drawn_mask(data, (*kernel, 2, 2 * groups)),
         "use_bias": use_bias,
     }
     # lax dilates no input whose padding it must work out.
@@ -106,17 +125,20 @@ def test_convolutions_of_any_dimension_padding_stride_dilation_and_grouping(
     )
 
 
-@FEW
-@given(st.data(), st.integers(1, 2), st.sampled_from(["SAME", "VALID", "CIRCULAR"]), st.booleans())
-def test_transposed_convolutions_of_any_padding_stride_dilation_and_layout(
-    data, ndim, padding, transpose_kernel
+@pytest.mark.parametrize("padding", ["SAME", "VALID", "CIRCULAR", 1, "pairs"])
+@settings(FEW, max_examples=5)
+@given(st.data(), st.integers(1, 3), st.booleans(), st.booleans())
+def test_transposed_convolutions_of_any_dimension_stride_dilation_layout_and_mask(
+    padding, data, ndim, transpose_kernel, use_bias
 ):
     kernel = tuple(data.draw(st.integers(1, 3)) for _ in range(ndim))
     options = {
-        "padding": padding,
+        "padding": drawn_padding(data, padding, ndim),
         "strides": (data.draw(st.integers(1, 2)),) * ndim,
         "kernel_dilation": data.draw(st.integers(1, 2)),
         "transpose_kernel": transpose_kernel,
+        "mask": drawn_mask(data, (*kernel, *((3, 2) if transpose_kernel else (2, 3)))),
+        "use_bias": use_bias,
     }
     space = tuple(data.draw(st.integers(3, 4)) for _ in range(ndim))
     agrees_with_flax("ConvTranspose", (2, 3, kernel), options, (2, *space, 2))

@@ -1,5 +1,9 @@
 """What each rule promises: its identities, its laws, and what no optimiser may touch."""
 
+import dataclasses
+import inspect
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +13,7 @@ from flax import nnx
 from jax.test_util import check_grads
 
 import bioflax
-from tests.unit.bioflax.cases import LAYERS, RULES, normal, streams
+from tests.unit.bioflax.cases import LAYERS, RULES, normal, quick, streams
 
 FIXED = ["feedback_alignment", "sign_symmetry_uniform", "sign_symmetry_fixed", "weight_mirror"]
 
@@ -81,6 +85,46 @@ def test_rules_are_equal_by_value_and_hashable():
     assert bioflax.KolenPollack() == bioflax.KolenPollack() != bioflax.FeedbackAlignment()
     assert len({bioflax.SignSymmetry(), bioflax.SignSymmetry(), bioflax.WeightMirror()}) == 2
     assert repr(bioflax.WeightMirror(rate=0.5)) == "WeightMirror(rate=0.5, samples=64)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Interpolation(bioflax.Rule):
+    """A user's own rule: between feedback alignment (0) and backpropagation (1)."""
+
+    mix: float
+
+    def feedback(self, layer, rngs):
+        return RULES["feedback_alignment"].feedback(layer, rngs)
+
+    def weights(self, layer, kernel):
+        return self.mix * kernel + (1 - self.mix) * layer.feedback[...]
+
+
+@pytest.mark.parametrize("layer", ["linear", "conv_strided"])
+def test_a_rule_of_ones_own_may_lie_between_feedback_alignment_and_backpropagation(layer):
+    case = LAYERS[layer]
+    x = jnp.asarray(normal(case.shape))
+
+    def leaves(rule):
+        return jax.tree.leaves(gradient(case.make(rule=rule, rngs=streams()), x))
+
+    aligned, exact = leaves(RULES["feedback_alignment"]), leaves(bioflax.Backprop())
+    assert not np.allclose(aligned[-1], exact[-1])  # dx, which alone tells the rules apart
+    for mix in (0.0, 0.25, 1.0):
+        for a, b, c in zip(leaves(Interpolation(mix)), aligned, exact, strict=True):
+            np.testing.assert_allclose(a, (1 - mix) * b + mix * c, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "rule", [*dict.fromkeys(map(type, RULES.values())), bioflax.DirectFeedback]
+)
+def test_every_rule_states_its_equation_and_whom_to_cite(rule):
+    text = inspect.getdoc(rule)
+    assert re.search(r"Backward ``dx = |block ``l`` receives", text)
+    sources = text.partition("Reference:")[2]
+    entries = re.findall(r"@\w+\{\w+,\n\s+title=.*?year=\{\d{4}\}\}", sources, re.DOTALL)
+    assert entries
+    assert all(entry.count("{") == entry.count("}") for entry in entries)
 
 
 def test_backprop_passes_a_check_by_finite_differences():
@@ -307,6 +351,18 @@ def test_weight_mirror_does_not_grow_at_any_rate():
         estimate = (np.linalg.norm(model.kernel[...]) ** 2 * 7) / 16
         found = (late**2).sum((1, 2)).mean()
         np.testing.assert_allclose(found, rate / (2 - rate) * estimate, rtol=0.25)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_mirror_step_shows_the_feedback_the_forward_weights_in_every_layer(name):
+    rule = bioflax.WeightMirror(quick, rate=1.0, samples=10_000)
+    model = nnx.List([LAYERS[name].make(rule=rule, rngs=streams())])
+    bioflax.mirror(model, jax.random.key(0))
+    layers = [layer for _, layer in nnx.iter_modules(model) if hasattr(layer, "kernel_name")]
+    assert layers
+    for layer in layers:
+        # One estimate from n samples is off by about the root of (number of inputs) / n.
+        assert bioflax.angle(layer.feedback[...], getattr(layer, layer.kernel_name)[...]) < 5
 
 
 def test_weight_mirror_leaves_layers_of_other_rules_alone_and_reaches_into_stacks():
