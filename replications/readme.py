@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 import figures
-from replications import baselines, claims, plotting, spec
+from replications import accepted, baselines, claims, plotting, spec
 from replications.errors import UserError
 from replications.files import atomically
 from replications.results import paper_folder
@@ -22,6 +22,7 @@ HEAD = (
     "| experiment | rule or variant | measure | data | ours, mean ± sd (n) | published | place, certainty "
     "| difference |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
 )
+VERDICTS = "| claim | full scale | quick | in words |\n| --- | --- | --- | --- |"
 
 
 def write(file: Path, check: bool = False) -> bool:
@@ -39,8 +40,8 @@ def write(file: Path, check: bool = False) -> bool:
 
 def results() -> str:
     """The results of all papers, as Markdown."""
-    accepted = [p for p in spec.papers() if any(_accepted(p, q) for q in spec.PRESETS)]
-    return "\n\n".join(_paper(paper) for paper in accepted)
+    papers = [p for p in spec.papers() if any(_accepted(p, q) for q in spec.PRESETS)]
+    return "\n\n".join(_paper(paper) for paper in papers)
 
 
 def _accepted(paper: str, preset: str) -> bool:
@@ -71,7 +72,7 @@ def take_pictures(folder: Path, preset: str) -> None:
 def _paper(paper: str) -> str:
     content = spec.load(paper)
     rows = [row for preset in reversed(spec.PRESETS) for row in _numbers(paper, preset)]
-    verdicts = [row for preset in reversed(spec.PRESETS) for row in _verdicts(paper, preset)]
+    verdicts = list(_verdicts(paper))
     parts = [f"### [{content.title}](replications/{paper}/README.md)", content.reference + "."]
     if picture(paper).exists():
         name, figure = first_figure(paper)
@@ -80,11 +81,8 @@ def _paper(paper: str) -> str:
     if rows:
         parts.append("\n".join([HEAD, *rows]))
     if verdicts:
-        parts.append(
-            "\n".join(["| claim | preset | verdict | in words |", "| --- | --- | --- | --- |"])
-            + "\n"
-            + "\n".join(verdicts)
-        )
+        parts.append("\n".join([VERDICTS, *verdicts]))
+    parts += _not_run(paper)
     return "\n\n".join(parts)
 
 
@@ -116,18 +114,46 @@ def _row(  # type: ignore[no-untyped-def]
     power = "log10 " if logarithmic else ""
     ours = f"{power}{mean:.2f} ± {sd:.2f}{unit} ({row['n']:.0f})"
     theirs = f"{power}{value:.2f}{unit}"
-    data = cell.dataset or "synthetic"
+    data = f"{cell.dataset}, {preset}" if cell.dataset else "synthetic"
     measure = published.measure.replace("_", " ").replace("/", ", ")
     return (
-        f"| {cell.experiment} | {cell.arm.replace('_', ' ')} | {measure} | {data}, {preset} | {ours} "
+        f"| {cell.experiment} | {cell.arm.replace('_', ' ')} | {measure} | {data} | {ours} "
         f"| {theirs} | {published.place}, {published.certainty} | {mean - value:+.2f}{unit} |"
     )
 
 
-def _verdicts(paper: str, preset: str) -> Iterator[str]:
-    accepted = baselines.accepted_verdicts(baselines.folder_of(paper, preset))
-    words = {claim.id: claim.under(preset)[0] for claim in claims.load(paper)}
-    for name, verdict in accepted.items():
-        statement = " ".join(words.get(name, "").split()).replace("|", "\\|")
-        symbol = claims.SYMBOLS[verdict]  # type: ignore[index]
-        yield f"| {name} | {preset} | {symbol} {verdict} | {statement} |"
+def _verdicts(paper: str) -> Iterator[str]:
+    """One row per claim; in the words of the paper preset, where it says anything."""
+    quick, full = (
+        baselines.accepted_verdicts(baselines.folder_of(paper, preset)) for preset in spec.PRESETS
+    )
+    for claim in claims.load(paper):
+        words, _ = claim.under("paper" if claim.id in full or claim.id not in quick else "quick")
+        statement = " ".join(words.split()).replace("|", "\\|")
+        shown = [_shown(verdicts.get(claim.id)) for verdicts in (full, quick)]
+        yield f"| {claim.id} | {shown[0]} | {shown[1]} | {statement} |"
+
+
+def _shown(verdict: str | None) -> str:
+    return f"{claims.SYMBOLS[verdict]} {verdict}" if verdict else ""  # type: ignore[index]
+
+
+def _not_run(paper: str) -> list[str]:
+    """What of the preset paper has not been run, and what it would cost."""
+    lack = accepted.not_run(paper)
+    if lack.empty:
+        return []
+    groups = lack.groupby("experiment", sort=False)
+    parts = [
+        f"{name} ({_seeds(rows.seeds)}, {rows.core_hours.sum():.2g} core hours)"
+        for name, rows in groups
+    ]
+    return [
+        f"Not run at full scale: {', '.join(parts)}; as `plan` estimated it on the machine that ran "
+        "the rest."
+    ]
+
+
+def _seeds(left: pd.Series) -> str:
+    fewest, most = left.min(), left.max()
+    return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
