@@ -119,9 +119,21 @@ def test_a_verdict_that_fell_is_red_and_one_that_rose_is_green_and_told(folders)
     assert "claim T1 fell: accepted reproduced, now not reproduced" in report
     baselines.accept("toy", "quick", results, True, ["linear"], papers, say=lambda _: None)
     save(results, verdict="reproduced")
+    # The same numbers with a better verdict: a border, on which the lower one stands.
+    baselines.accept("toy", "quick", results, True, ["linear"], papers, say=lambda _: None)
     green, report = check(results, papers)
     assert green
     assert "claim T1 rose: accepted not reproduced, now reproduced" in report
+
+
+def test_a_better_verdict_of_numbers_that_moved_is_accepted(folders):
+    results, papers = folders
+    save(results, verdict="not reproduced")
+    baselines.accept("toy", "quick", results, True, ["linear"], papers, say=lambda _: None)
+    save(results, errors=0.05, verdict="reproduced")
+    baselines.accept("toy", "quick", results, True, ["linear"], papers, say=lambda _: None)
+    accepted = baselines.accepted_verdicts(baselines.folder_of("toy", "quick", papers))
+    assert accepted == {"T1": "reproduced"}
 
 
 def test_pytests_own_way_to_renew_is_closed(folders, monkeypatch):
