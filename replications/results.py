@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from replications.errors import UserError
 from replications.files import atomically
 from replications.spec import Cell, cells
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ["arm", "seed", "step", "epoch", "measure", "layer", "value"]
 _NOT_MEASURES = ("seeds", "step", "first_losses")
@@ -64,8 +66,11 @@ def read_run(path: Path) -> Run:
         return Run(arrays["seeds"], arrays["step"], arrays["first_losses"], measures, manifest)
 
 
-def tabulate(paper: str, experiment: str, preset: str, results: Path) -> pd.DataFrame:
+def tabulate(paper: str, experiment: str, preset: str, results: Path) -> "pd.DataFrame":
     """All arms of an experiment as one tidy table, written to its file and returned."""
+    # Imported late: simulating needs no tables.
+    import pandas as pd
+
     arms = [c for c in cells(paper, preset) if c.experiment == experiment]
     if not arms:
         raise UserError(f"{paper}: no experiment {experiment!r} in preset {preset!r}")
@@ -75,8 +80,10 @@ def tabulate(paper: str, experiment: str, preset: str, results: Path) -> pd.Data
     return table
 
 
-def tidy(arm: str, run: Run) -> pd.DataFrame:
+def tidy(arm: str, run: Run) -> "pd.DataFrame":
     """An arm's rows of the tidy table: one per seed, record, measure and layer."""
+    import pandas as pd
+
     per_epoch = run.manifest["steps_per_epoch"]
     parts = []
     for name, values in run.measures.items():
@@ -100,8 +107,10 @@ def tidy(arm: str, run: Run) -> pd.DataFrame:
     return pd.concat(parts)[COLUMNS]
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """A tidy table as it was written; absent layers are empty strings."""
+    import pandas as pd
+
     if not path.exists():
         raise UserError(f"{path}: no such table; make it with `python -m replications tabulate`")
     table = pd.read_csv(path, dtype={"arm": str, "measure": str, "layer": str}, na_values=["nan"])
