@@ -222,9 +222,16 @@ def lower_verdicts(accepted: Mapping[str, str], judged: Mapping[str, str]) -> di
 
 def judged_verdicts(results: Path) -> dict[str, str]:
     """Claim id -> verdict, of one paper's folder of results."""
-    preset, paper = results.parent.name, results.name
-    judged = claims.read(results.parent.parent, preset, paper)
-    return {claim["id"]: claim["verdict"] for claim in judged}
+    return {claim["id"]: claim["verdict"] for claim in _judged(results)}
+
+
+def judged_experiments(results: Path) -> dict[str, set[str]]:
+    """Claim id -> the experiments that its parts are about."""
+    return {c["id"]: {part["experiment"] for part in c["parts"]} for c in _judged(results)}
+
+
+def _judged(results: Path) -> list[dict[str, Any]]:
+    return claims.read(results.parent.parent, results.parent.name, results.name)
 
 
 def renewal(paper: str, preset: str) -> str:
@@ -303,10 +310,11 @@ def accept(
             continue
         old, kind = read(target / file), file.split(".")[1]
         changes += [f"{file}: {line}" for line in differences(old, frame, tolerances(kind, old))]
-    if not changes:
-        # The numbers are the same but for round-off: a verdict that moved lies at the border of its
-        # region, and stands on the lower side, so that no processor's round-off makes it fall.
-        judged = lower_verdicts(accepted_verdicts(target), judged)
+    # Where a claim's numbers are the same but for round-off, a verdict that moved lies at the border
+    # of its region, and stands on the lower side: no processor's round-off shall make it fall.
+    moved = {change.split(".")[0] for change in changes}
+    still = {name for name, used in judged_experiments(ours).items() if not used & moved}
+    judged |= lower_verdicts(accepted_verdicts(target), {n: judged[n] for n in still})
     fell, rose = verdict_changes(accepted_verdicts(target), judged)
     changes += [*fell, *rose]
     say("\n".join(changes) or f"{target}: every number is within its tolerance")

@@ -36,7 +36,9 @@ def save(results, losses=1.0, errors=0.0, verdict="reproduced"):
     file = folder / "tables" / "linear.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows, columns=columns).to_csv(file, index=False)
-    (folder / "claims.json").write_text(json.dumps([{"id": "T1", "verdict": verdict}]))
+    (folder / "claims.json").write_text(
+        json.dumps([{"id": "T1", "verdict": verdict, "parts": [{"experiment": "linear"}]}])
+    )
 
 
 def check(results, papers, names=("linear",)):
