@@ -152,15 +152,17 @@ def time_layer(rows: int, inputs: int, outputs: int, dtype: str, averages: bool)
         w = jnp.full((inputs, outputs), 0.01, dtype)
         state = (w, jnp.ones_like(w), jnp.full((rows, inputs), 0.1, dtype))
         many = jax.jit(lambda repeats, state: jax.lax.fori_loop(0, repeats, update, state))
-        repeats, best = 1, math.inf
+        repeats = 1
         ready(many(repeats, state))
         while True:
-            began = time.perf_counter()
-            ready(many(repeats, state))
-            passed = time.perf_counter() - began
-            best = min(best, passed / repeats)
-            if passed > ENOUGH / 2:
-                return best
+            # The best of three: what else the machine does takes a slice of any single one.
+            passed = math.inf
+            for _ in range(3):
+                began = time.perf_counter()
+                ready(many(repeats, state))
+                passed = min(passed, time.perf_counter() - began)
+            if passed > ENOUGH / 4:
+                return passed / repeats
             repeats *= 4
 
 

@@ -61,6 +61,6 @@ def test_a_change_of_a_rule_is_seen_without_running_anything_long(full, tmp_path
 
 
 def test_a_full_run_shows_itself_and_not_what_was_accepted(full):
-    ended = full.snakemake("--dry-run", "--quiet", "rules", "tiny", "--config", "preset=paper")
-    assert ended.status == 0, ended.said
-    assert "accepted" not in "".join(full.messages("tiny", "--config", "preset=paper"))
+    messages = full.messages("tiny", "--config", "preset=paper")
+    assert any(message.startswith("Simulate tiny") for message in messages)
+    assert not any("full scale" in message for message in messages)

@@ -47,7 +47,7 @@ def run_python(code, **environment):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_that_a_figure_needs_exists(name):
-    experiments = {cell.experiment for cell in spec.cells(PAPER, "quick")}
+    experiments = {cell.experiment for cell in spec.cells(PAPER, "paper")}
     assert set(figures.find(PAPER, name).needs) <= experiments
 
 
