@@ -27,9 +27,9 @@ class DirectFeedback(nnx.Module):
     r"""A net whose blocks learn from the output error itself, not from one another.
 
     With blocks ``h_l = f_l(h_{l-1})``, output ``y = readout(h_L)`` and the error ``e = dL/dy``,
-    block ``l`` receives, where backpropagation has ``dL/dh_l``::
+    block ``l`` receives, where backpropagation has ``dL/dh_l``:
 
-        mode="dfa"   B_l e                           mode="drtp"  B_l y*, with y* = ``target``
+        mode="dfa"   B_l e                           mode="drtp"  B_l y*, with y* = target
         mode="sdfa"  B_l sign(e)                     mode="dkp"   B_l e, and dB_l = e h_l'
         mode="ifa"   B_1 e if l = 1, else W_l d_l-1  mode="bp"    dL/dh_l itself
 
@@ -72,7 +72,7 @@ class DirectFeedback(nnx.Module):
       TypeError: a block or the readout puts out something else than one array.
 
     Reference: Nokland 2016 (``dfa``, ``ifa``); Frenkel, Lefebvre, Bol 2021 (``sdfa``, ``drtp``);
-    Webster, Choi, Ahn 2021 (``dkp``)::
+    Webster, Choi, Ahn 2021 (``dkp``):
 
         @inproceedings{nokland2016direct,
           title={Direct feedback alignment provides learning in deep neural networks},

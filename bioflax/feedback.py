@@ -20,7 +20,7 @@ class Feedback(nnx.Variable[Any]):
 def decouple(op: Op, *, shared: bool = False) -> Callable[..., jax.Array]:
     """Let ``op`` carry the error back through weights of its own.
 
-    Forward ``y = op(x, W)``. Backward, for an error ``dy`` at the output::
+    Forward ``y = op(x, W)``. Backward, for an error ``dy`` at the output:
 
         dx = op(., B)^T dy        dW = op(x, .)^T dy        dB = dW if shared else 0
 

@@ -10,7 +10,7 @@ from bioflax.layers.product import Decoupled, Swapped, shows_options
 class Linear(Decoupled, nnx.Linear):
     """``nnx.Linear`` under a rule: ``y = x W + b``, backward ``dx = dy B'``, ``dW = x' dy``.
 
-    Takes all arguments of ``nnx.Linear``, and
+    Takes all arguments of ``nnx.Linear``, and these:
 
     Args:
       rule: where ``B`` comes from; default ``FeedbackAlignment()``.

@@ -15,7 +15,7 @@ class Backprop(Rule):
 
     Backward ``dx = W' dy``.
 
-    Reference: Rumelhart, Hinton, Williams 1986::
+    Reference: Rumelhart, Hinton, Williams 1986:
 
         @article{rumelhart1986learning,
           title={Learning representations by back-propagating errors},

@@ -16,7 +16,7 @@ class FeedbackAlignment(DrawnRule):
     Args:
       feedback_init: initializer of ``B``, called as a kernel's; default ``lecun_normal()``.
 
-    Reference: Lillicrap et al. 2016, Fig. 1 and Methods::
+    Reference: Lillicrap et al. 2016, Fig. 1 and Methods:
 
         @article{lillicrap2016random,
           title={Random synaptic feedback weights support error backpropagation for deep learning},

@@ -12,7 +12,7 @@ from bioflax.rules.base import DrawnRule, Layer
 class KolenPollack(DrawnRule):
     """Kolen-Pollack: ``B`` is a parameter and receives exactly the gradient of ``W``.
 
-    Backward ``dx = B dy`` and ``dB = dW``. When one optimiser decays both at the rate ``d``::
+    Backward ``dx = B dy`` and ``dB = dW``. When one optimiser decays both at the rate ``d``:
 
         W(t) - B(t) = (1 - d)^t (W(0) - B(0))
 
@@ -23,7 +23,7 @@ class KolenPollack(DrawnRule):
     Args:
       feedback_init: initializer of ``B``, called as a kernel's; default ``lecun_normal()``.
 
-    Reference: Kolen and Pollack 1994; in this form Akrout et al. 2019, eq. (16) and (17)::
+    Reference: Kolen and Pollack 1994; in this form Akrout et al. 2019, eq. (16) and (17):
 
         @inproceedings{kolen1994backpropagation,
           title={Backpropagation without weight transport},

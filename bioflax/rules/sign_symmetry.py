@@ -17,7 +17,7 @@ MAGNITUDES = ("uniform", "batch", "fixed")
 class SignSymmetry(DrawnRule):
     """Sign symmetry: the error learns the signs of the forward weights, not their sizes.
 
-    Backward ``dx = B dy`` with ``B = M * sign(W)``, elementwise, and magnitudes ``M >= 0``::
+    Backward ``dx = B dy`` with ``B = M * sign(W)``, elementwise, and magnitudes ``M >= 0``:
 
         magnitude="uniform"  M = one number, the root mean square of a draw of feedback_init  (uSF)
         magnitude="batch"    M = |draw of feedback_init|, a new one in every call            (brSF)
@@ -33,7 +33,7 @@ class SignSymmetry(DrawnRule):
     Raises:
       ValueError: an unknown ``magnitude``.
 
-    Reference: Liao, Leibo, Poggio 2016; the three variants as in Moskovitz et al. 2018::
+    Reference: Liao, Leibo, Poggio 2016; the three variants as in Moskovitz et al. 2018:
 
         @inproceedings{liao2016important,
           title={How important is weight symmetry in backpropagation?},

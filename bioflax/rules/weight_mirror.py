@@ -15,7 +15,7 @@ class WeightMirror(DrawnRule):
     """Weight mirror: between updates, noise sent forward teaches ``B`` what ``W`` is.
 
     Backward ``dx = B dy``. A call of ``mirror`` sends white noise ``x`` through every such layer,
-    ``y = W x`` (bias and nonlinearity silent), and each synapse correlates its two ends::
+    ``y = W x`` (bias and nonlinearity silent), and each synapse correlates its two ends:
 
         B <- (1 - rate) B + rate <y x'>,   E <y x'> = W
 
@@ -31,7 +31,7 @@ class WeightMirror(DrawnRule):
     Raises:
       ValueError: ``rate`` or ``samples`` out of range.
 
-    Reference: Akrout et al. 2019, eq. (10) and (11)::
+    Reference: Akrout et al. 2019, eq. (10) and (11):
 
         @inproceedings{akrout2019deep,
           title={Deep learning without weight transport},

@@ -77,7 +77,7 @@ def test_nothing_is_declared_that_is_not_used():
     assert declared("workflow") <= used
 
 
-@pytest.mark.parametrize("extra", ["test", "paper", "docs"])
+@pytest.mark.parametrize("extra", ["test", "paper"])
 def test_every_extra_includes_the_workflow(extra):
     assert "bioflax[workflow]" in EXTRAS[extra]
 
