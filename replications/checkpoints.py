@@ -20,7 +20,8 @@ class Checkpoint:
 
     def __init__(self, result: Path, cell: Cell, seconds: float):
         identity = f"{cell.digest[:12]}-{provenance.source_digest(cell)[:12]}"
-        self.folder = result.parent / f".{result.stem}.checkpoint"
+        # orbax reads and writes absolute paths only.
+        self.folder = result.parent.absolute() / f".{result.stem}.checkpoint"
         self.here = self.folder / identity
         self.seconds = seconds
         self.last = time.monotonic()
@@ -64,7 +65,7 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, path: Path, tree: Any) -> None:
-        _checkpointer().save(path.absolute(), tree, force=True)
+        _checkpointer().save(path, tree, force=True)
         self.last, self.long = time.monotonic(), True
 
 
