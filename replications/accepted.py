@@ -7,9 +7,10 @@ An experiment is accepted with the seeds that all its arms have. An experiment t
 runs as it is has nothing to accept: its table is quick's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,10 +26,6 @@ KEYS = ["arm", "seed", "step", "epoch"]
 
 def folder_of(paper: str, folder: Path = spec.HERE) -> Path:
     return baselines.folder_of(paper, "paper", folder)
-
-
-def cells_of(paper: str, experiment: str, folder: Path = spec.HERE) -> list[Cell]:
-    return [c for c in spec.cells(paper, "paper", folder) if c.experiment == experiment]
 
 
 def restore(paper: str, experiment: str, results: Path, folder: Path = spec.HERE) -> pd.DataFrame:
@@ -75,7 +72,7 @@ def _tall(wide: pd.DataFrame) -> pd.DataFrame:
 def fingerprint(paper: str, experiment: str, results: Path, folder: Path = spec.HERE) -> None:
     """Write the fingerprints of an experiment's cells as they are now."""
     with atomically(fingerprint_file(results, paper, experiment)) as temporary:
-        _fingerprints(cells_of(paper, experiment, folder)).to_csv(temporary)
+        _fingerprints(spec.cells_of(paper, experiment, "paper", folder)).to_csv(temporary)
 
 
 def fingerprint_file(results: Path, paper: str, experiment: str) -> Path:
@@ -101,23 +98,27 @@ def accept(
     Raises UserError for a result of another spec, or one that today's code does not begin.
     """
     target = folder_of(paper, folder)
-    experiments = [
-        name
-        for name in dict.fromkeys(cell.experiment for cell in spec.cells(paper, "paper", folder))
-        if not spec.also_quick(paper, name, folder)
-    ]
+    for name in spec.load(paper, folder).experiments:
+        if spec.also_quick(paper, name, folder):
+            # Verdicts need it: where it is missing, that is said before anything is written.
+            restore(paper, name, results, folder)
     files: dict[str, pd.DataFrame] = {}
-    origins, changes, lacking = {}, [], []
-    for name in experiments:
-        cells = cells_of(paper, name, folder)
+    before = baselines.read_origins(target)
+    origins: dict[str, Mapping[str, Any]] = {}
+    changes, lacking = [], []
+    for name in baselines.experiments(paper, "paper", folder):
+        cells = spec.cells_of(paper, name, "paper", folder)
         runs = {
             c.arm: read_run(run_file(results, c)) for c in cells if run_file(results, c).exists()
         }
         seeds = _common(runs) if len(runs) == len(cells) else []
+        stays = not seeds and name in spec.kept(paper, folder)
+        if stays:
+            seeds = sorted(set(_read(paper, name, folder)["seed"]))
+            origins |= {cell: o for cell, o in before.items() if cell.startswith(f"{name}/")}
         lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
-        if not seeds:
-            kept = (target / f"{name}.runs.csv").exists()
-            changes.append(f"{name}: not run" + (", the accepted results stay" if kept else ""))
+        if stays or not seeds:
+            changes.append(f"{name}: not run" + (", the accepted results stay" if stays else ""))
             continue
         for cell in cells:
             _check_origin(cell, runs[cell.arm], results / "datasets")
@@ -128,7 +129,8 @@ def accept(
         files[f"{name}.fingerprints.csv"] = _fingerprints(cells)
         files[f"{name}.first_losses.csv"] = baselines.first_losses(runs)
         files[f"{name}.aggregates.csv"] = baselines.aggregates(table)
-        changes += _changes(target / f"{name}.aggregates.csv", files[f"{name}.aggregates.csv"])
+        aggregates = f"{name}.aggregates.csv"
+        changes += baselines.renewed(target / aggregates, files[aggregates])
         changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds")
     say("\n".join(changes))
     if not yes and ask("Accept them? [y/N] ").strip().lower() not in ("y", "yes"):
@@ -139,7 +141,7 @@ def accept(
     baselines.write_origins(target, origins)
     with atomically(target / "not_run.csv") as temporary:
         pd.DataFrame(lacking, columns=LACK).to_csv(temporary, index=False)
-    for name in spec.accepted(paper, folder):
+    for name in spec.kept(paper, folder):
         restore(paper, name, results, folder)
     judged = claims.judge(paper, ACCEPTED, results, folder)
     baselines.write_verdicts(target, {claim["id"]: claim["verdict"] for claim in judged})
@@ -179,14 +181,6 @@ def _check_origin(cell: Cell, run: Run, folder: Path) -> None:
     allowed = baselines.FIRST_LOSSES[cell.spec.dtype]
     if not np.allclose(now, run.first_losses[first], allowed["rtol"], allowed["atol"]):
         raise UserError(f"{cell.name}: today's code begins another run; run it again")
-
-
-def _changes(file: Path, frame: pd.DataFrame) -> list[str]:
-    if not file.exists():
-        return [f"{file.name}: new"]
-    old = baselines.read(file)
-    allowed = baselines.tolerances("aggregates", old)
-    return [f"{file.name}: {line}" for line in baselines.differences(old, frame, allowed)]
 
 
 def not_run(paper: str, folder: Path = spec.HERE) -> pd.DataFrame:

@@ -180,6 +180,14 @@ def differences(old: pd.DataFrame, new: pd.DataFrame, allowed: Tolerances) -> li
     return lines
 
 
+def renewed(file: Path, frame: pd.DataFrame) -> list[str]:
+    """What writing ``frame`` into a baseline's file would change."""
+    if not file.exists():
+        return [f"{file.name}: new, {frame.shape[0]} rows"]
+    old, kind = read(file), file.name.split(".")[1]
+    return [f"{file.name}: {line}" for line in differences(old, frame, tolerances(kind, old))]
+
+
 def accepted_verdicts(baselines: Path) -> dict[str, str]:
     """Claim id -> accepted verdict; empty where none has been accepted."""
     file = baselines / "claims.csv"
@@ -305,11 +313,7 @@ def accept(
     stale = sorted(path for path in target.glob("*.*.csv") if path.name not in frames)
     changes = [f"{path.name}: removed, there is no such experiment" for path in stale]
     for file, frame in frames.items():
-        if not (target / file).exists():
-            changes.append(f"{file}: new, {frame.shape[0]} rows")
-            continue
-        old, kind = read(target / file), file.split(".")[1]
-        changes += [f"{file}: {line}" for line in differences(old, frame, tolerances(kind, old))]
+        changes += renewed(target / file, frame)
     # Where a claim's numbers are the same but for round-off, a verdict that moved lies at the border
     # of its region, and stands on the lower side: no processor's round-off shall make it fall.
     moved = {change.split(".")[0] for change in changes}
@@ -336,6 +340,12 @@ def accept(
 def write_verdicts(target: Path, judged: Mapping[str, str]) -> None:
     with atomically(target / "claims.csv") as temporary:
         pd.DataFrame(judged.items(), columns=["id", "verdict"]).to_csv(temporary, index=False)
+
+
+def read_origins(target: Path) -> dict[str, dict[str, Any]]:
+    """What ``write_origins`` wrote, by cell; nothing where nothing was accepted."""
+    file = target / "manifest.json"
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
 def write_origins(target: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from replications import datasets
 from replications.errors import UserError
 from replications.files import atomically
 from replications.results import embedding_file, read_run, run_file
-from replications.spec import Cell, cells
+from replications.spec import Cell, cells_of
 
 COLUMNS = ["arm", "seed", "layer", "example", "label", "x", "y"]
 # How many neighbours a point has, roughly: what van der Maaten and Hinton (2008) and scikit-learn take.
@@ -29,9 +29,7 @@ def embed(
     ``folder`` holds the data sets' files, which have the labels. Raises UserError where a run is
     missing, or has no features.
     """
-    arms = [c for c in cells(paper, preset) if c.experiment == experiment]
-    if not arms:
-        raise UserError(f"{paper}: no experiment {experiment!r} in preset {preset!r}")
+    arms = cells_of(paper, experiment, preset)
     folder = folder or results / "datasets"
     table = pd.concat([part for cell in arms for part in _layers(cell, results, folder)])
     with atomically(embedding_file(results, preset, paper, experiment)) as temporary:

@@ -8,7 +8,7 @@ import numpy as np
 
 from replications.errors import UserError
 from replications.files import atomically
-from replications.spec import Cell, cells
+from replications.spec import Cell, cells_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,9 +71,7 @@ def tabulate(paper: str, experiment: str, preset: str, results: Path) -> "pd.Dat
     # Imported late: simulating needs no tables.
     import pandas as pd
 
-    arms = [c for c in cells(paper, preset) if c.experiment == experiment]
-    if not arms:
-        raise UserError(f"{paper}: no experiment {experiment!r} in preset {preset!r}")
+    arms = cells_of(paper, experiment, preset)
     table = pd.concat([tidy(c.arm, read_run(run_file(results, c))) for c in arms])
     with atomically(table_file(results, preset, paper, experiment)) as temporary:
         table.to_csv(temporary, index=False)

@@ -337,6 +337,14 @@ def cells(paper: str, preset: str, folder: Path = HERE) -> list[Cell]:
     ]
 
 
+def cells_of(paper: str, experiment: str, preset: str, folder: Path = HERE) -> list[Cell]:
+    """The cells of one experiment under ``preset``. Raises UserError where it has none."""
+    found = [c for c in cells(paper, preset, folder) if c.experiment == experiment]
+    if not found:
+        raise UserError(f"{paper}: no experiment {experiment!r} in preset {preset!r}")
+    return found
+
+
 def cell(paper: str, experiment: str, arm: str, preset: str, folder: Path = HERE) -> Cell:
     """One cell, resolved: spec <- preset <- arm <- the arm's own preset. Raises UserError."""
     if preset not in PRESETS:
@@ -367,8 +375,7 @@ def also_quick(paper: str, experiment: str, folder: Path = HERE) -> bool:
     if not {"quick", "paper"} <= load(paper, folder).experiments[experiment].presets.keys():
         return False
     quick, full = (
-        [c.spec for c in cells(paper, preset, folder) if c.experiment == experiment]
-        for preset in PRESETS
+        [c.spec for c in cells_of(paper, experiment, preset, folder)] for preset in PRESETS
     )
     return quick == full
 

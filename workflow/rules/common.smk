@@ -103,8 +103,7 @@ def cell_of(wildcards):
 
 
 def cells_of_experiment(wildcards):
-    cells = spec.cells(wildcards.paper, wildcards.preset)
-    return [cell for cell in cells if cell.experiment == wildcards.experiment]
+    return spec.cells_of(wildcards.paper, wildcards.experiment, wildcards.preset)
 
 
 def datasets_of(cells):
@@ -237,9 +236,8 @@ def source_digest(wildcards):
 
 def digests_of_accepted(wildcards):
     """What the cells of an accepted experiment are, and what they run."""
-    cells = spec.cells(wildcards.paper, "paper")
-    own = [cell for cell in cells if cell.experiment == wildcards.experiment]
-    return [text for cell in own for text in (cell.digest, provenance.source_digest(cell))]
+    cells = spec.cells_of(wildcards.paper, wildcards.experiment, "paper")
+    return [text for cell in cells for text in (cell.digest, provenance.source_digest(cell))]
 
 
 def code(*names):

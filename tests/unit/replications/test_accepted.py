@@ -125,7 +125,7 @@ def test_restored_records_are_those_of_the_runs_to_six_digits(ran, folder):
     accept(ran, folder)
     accepted.restore("toy", "line", ran, folder)
     found = results.read_table(results.table_file(ran, spec.ACCEPTED, "toy", "line"))
-    cells = accepted.cells_of("toy", "line", folder)
+    cells = spec.cells_of("toy", "line", "paper", folder)
     runs = {c.arm: results.read_run(results.run_file(ran, c)) for c in cells}
     whole = pd.concat([results.tidy(arm, run) for arm, run in runs.items()])
     whole = whole[whole.seed < 2]
@@ -144,6 +144,30 @@ def test_claims_of_accepted_results_are_judged_and_kept(ran, folder):
         "T1": "reproduced",
         "T2": "reproduced",
     }
+
+
+def test_what_another_machine_did_not_run_stays_as_it_was_accepted(ran, folder):
+    accept(ran, folder)
+    target = accepted.folder_of("toy", folder)
+    before = {file.name: file.read_bytes() for file in target.iterdir()}
+    shutil.rmtree(ran / "paper")
+    assert "line: not run, the accepted results stay" in accept(ran, folder)
+    after = {file.name: file.read_bytes() for file in target.iterdir()}
+    hours = "not_run.csv"  # estimated anew
+    assert kept(folder, hours).drop(columns="core_hours").to_numpy().tolist() == [
+        ["line", "backprop", 2, 120],
+        ["line", "feedback_alignment", 2, 120],
+    ]
+    assert {n: b for n, b in after.items() if n != hours} == {
+        n: b for n, b in before.items() if n != hours
+    }
+
+
+def test_without_the_quick_results_nothing_is_written(ran, folder):
+    shutil.rmtree(ran / "quick")
+    with pytest.raises(UserError, match=r"same\.csv: no such table"):
+        accept(ran, folder)
+    assert not accepted.folder_of("toy", folder).exists()
 
 
 def test_nothing_is_written_where_the_question_is_not_answered_with_yes(ran, folder):
