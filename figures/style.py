@@ -53,6 +53,8 @@ RC: dict[str, Any] = {
     "axes.titlesize": 8,
     "axes.titlelocation": "left",
     "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
     "axes.xmargin": 0.02,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
@@ -120,12 +122,10 @@ def panels(
     columns: int, width: float, height: float, **options: Any
 ) -> tuple["Figure", list["Axes"]]:
     """A figure of ``width`` x ``height`` inches and its row of axes, lettered if several."""
-    import seaborn
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = list(figure.subplots(1, columns, squeeze=False, **options)[0])
-    seaborn.despine(figure)
     for letter, one in zip("abcd", axes if columns > 1 else [], strict=False):
         one.set_title(letter, fontweight="bold")
         one.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])

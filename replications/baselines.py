@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from replications import claims, spec, statistics
 from replications.errors import UserError
@@ -138,7 +138,7 @@ def tolerances(kind: str, baseline: pd.DataFrame) -> Tolerances:
     measure = baseline.index.str.partition("/").get_level_values(2)
     freedom = (ended - 1).groupby(measure).transform("sum")
     variance = ((ended - 1) * sd**2).groupby(measure).transform("sum") / freedom.clip(lower=1)
-    t = np.where(freedom > 0, stats.t.ppf(0.9995, freedom.clip(lower=1)), UNGUARDED)
+    t = np.where(freedom > 0, scipy.special.stdtrit(freedom.clip(lower=1), 0.9995), UNGUARDED)
     spread = np.sqrt(np.maximum(variance, np.square(resolution)))
     error = error.where(ended > FEW, t * np.sqrt(2 / ended) * spread)
     allowed = {"rtol": 0.0, "atol": error.to_numpy()}

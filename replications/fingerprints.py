@@ -40,7 +40,7 @@ def _started(cell: Cell, images: Images, seed: int = 0) -> State:
         task = tasks.build(cell.spec, images)
         start, order, advance, *_ = program(cell.spec, task)
         number = jnp.uint32(seed)
-        state, indices = drawing(start)(number), jax.jit(order)(number, jnp.int32(0))
+        state, indices = drawing(start)(number), drawing(order)(number, jnp.int32(0))
         return jax.jit(advance)(state, number, indices, task.data, jnp.int32(FIRST))
 
 

@@ -16,36 +16,38 @@ from replications.tasks import Data
 # Test sets go through in pieces of this size, which bounds the memory of wide and conv nets.
 PIECE = 1000
 Values = dict[str, jax.Array]
-Draw = Callable[[jax.Array], nnx.Module]
 
 
 class Measures:
-    """The measures of a spec: ``(state, seed, data) -> {name or name/layer: scalar}``."""
+    """The measures of a spec: ``(state, first state, data) -> {name or name/layer: scalar}``."""
 
-    def __init__(self, spec: RunSpec, graph: Any, draw: Draw, loss: OnOutput, wrong: OnOutput):
-        self.spec, self.graph, self.draw = spec, graph, draw
+    def __init__(self, spec: RunSpec, graph: Any, loss: OnOutput, wrong: OnOutput):
+        self.spec, self.graph = spec, graph
         self.loss, self.wrong = loss, wrong
         by_name: dict[str, Callable[[nnx.Module, Data], Values]] = {
-            "delta_angle": self._delta_angle,
+            "delta_angle": self._angles,
+            "weight_angle": self._angles,
             "pseudo_angle": self._pseudo_angle,
-            "weight_angle": self._weight_angle,
             "gap": self._gap,
             "weight": self._weight,
             "invariant_drift": self._invariant_drift,
         }
-        self.wanted = [by_name[name] for name in spec.measures if name in by_name]
+        # One pass gives both kinds of angles.
+        self.wanted = dict.fromkeys(by_name[name] for name in spec.measures if name in by_name)
         self.tests = [name for name in spec.measures if name.startswith("test_")]
 
-    def __call__(self, state: Any, seed: jax.Array, data: Data) -> Values:
-        trained, rest = state.trained, state.rest
-        model = nnx.merge(self.graph, trained, rest, copy=True)
+    def __call__(self, state: Any, first: Any, data: Data) -> Values:
+        model = self._model(state)
         values = self._test(model, data) if self.tests else {}
         for measure in self.wanted:
             # Each sees a model of its own: one measure's work cannot leak into another's.
-            values |= measure(nnx.merge(self.graph, trained, rest, copy=True), data)
+            values |= measure(self._model(state), data)
         if "law_error" in self.spec.measures:
-            values |= self._law_error(model, self.draw(seed), state.step)
+            values |= self._law_error(model, self._model(first), state.step)
         return values
+
+    def _model(self, state: Any) -> Any:
+        return nnx.merge(self.graph, state.trained, state.rest, copy=True)
 
     def _test(self, model: nnx.Module, data: Data) -> Values:
         graph, state = nnx.split(model)
@@ -72,7 +74,7 @@ class Measures:
     def features(self, state: Any, data: Data) -> Values:
         """``features/hidden_k`` (probe, units): what every hidden layer puts out. No scalars, and so
         not among the records."""
-        model = nnx.merge(self.graph, state.trained, state.rest, copy=True)
+        model = self._model(state)
         h, _ = self._probe(data)
         values = {}
         for k, block in enumerate(model.blocks, 1):
@@ -80,13 +82,15 @@ class Measures:
             values[f"features/hidden_{k}"] = h.reshape(len(h), -1)
         return values
 
-    def _delta_angle(self, model: nnx.Module, data: Data) -> Values:
+    def _angles(self, model: nnx.Module, data: Data) -> Values:
         found = bioflax.alignment(model, self._total_loss, self._probe(data))
-        return {f"delta_angle/{name}": a for name, a in by_layer(found.deltas).items()}
-
-    def _weight_angle(self, model: nnx.Module, data: Data) -> Values:
-        found = bioflax.alignment(model, self._total_loss, self._probe(data))
-        return {f"weight_angle/{name}": a for name, a in by_layer(found.weights).items()}
+        angles = {"delta_angle": found.deltas, "weight_angle": found.weights}
+        return {
+            f"{name}/{layer}": angle
+            for name in self.spec.measures
+            if name in angles
+            for layer, angle in by_layer(angles[name]).items()
+        }
 
     def _pseudo_angle(self, model: nnx.Module, data: Data) -> Values:
         """Between the rule's error signal and that of the readout's pseudo-inverse, pinv(W) e."""

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from replications.errors import UserError, nearest
 
 Model = TypeVar("Model", bound="Strict")
+# The same safe loader, ten times faster where PyYAML was built with libyaml, as its wheels are.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Strict(BaseModel):
@@ -20,7 +22,7 @@ class Strict(BaseModel):
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file. Raises UserError where the file is missing or no YAML."""
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(), LOADER)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except yaml.YAMLError as error:

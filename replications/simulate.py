@@ -116,7 +116,7 @@ def _compile(functions: Program, batching: str) -> _Compiled:
         measure = jax.vmap(measure, in_axes=(0, 0, None))
         features = jax.vmap(features, in_axes=(0, None))
     advance = jax.jit(advance, donate_argnums=0)
-    return _Compiled(drawing(start), jax.jit(order), advance, jax.jit(measure), jax.jit(features))
+    return _Compiled(drawing(start), drawing(order), advance, jax.jit(measure), jax.jit(features))
 
 
 def _compute(
@@ -173,7 +173,9 @@ def _run(
     """All records of a group of seeds: measure -> (seeds, records); and what is only at the end."""
     seed = jnp.asarray(group if batching == "vmap" else group[0], jnp.uint32)
     data = task.data
-    state, values = compiled.measure(compiled.start(seed), seed, data)
+    # A start of its own: what ``advance`` is given, it uses up.
+    first = compiled.start(seed)
+    state, values = compiled.measure(compiled.start(seed), first, data)
     records = [_on_host(values, batching)]
     resumed = checkpoint.resume(group, state)
     if resumed is not None:
@@ -193,7 +195,7 @@ def _run(
             updates = min(end, (epoch + 1) * per_order) - step
             state = compiled.advance(state, seed, indices, data, jnp.int32(updates))
             step += updates
-        state, values = compiled.measure(state, seed, data)
+        state, values = compiled.measure(state, first, data)
         new = _on_host(values, batching)
         if goal is not None and before is not None:
             # A run that has reached its goal stays as it was while others of its group go on.

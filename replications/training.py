@@ -45,7 +45,7 @@ class Program(NamedTuple):
     start: Callable[[jax.Array], State]
     order: Callable[[jax.Array, jax.Array], jax.Array]
     advance: Callable[[State, jax.Array, jax.Array, Data, jax.Array], State]
-    measure: Callable[[State, jax.Array, Data], tuple[State, dict[str, jax.Array]]]
+    measure: Callable[[State, State, Data], tuple[State, dict[str, jax.Array]]]
     features: Callable[[State, Data], dict[str, jax.Array]]
     shuffled: bool
     steps_per_epoch: int
@@ -163,11 +163,14 @@ def program(spec: RunSpec, task: Task) -> Program:
             0, updates, lambda _, state: one_update(state, data, indices, seed), state
         )
 
-    measures = Measures(spec, still, draw, loss, wrong)
+    measures = Measures(spec, still, loss, wrong)
 
-    def measure(state: State, seed: jax.Array, data: Data) -> tuple[State, dict[str, jax.Array]]:
-        """What the spec asks for, at the present weights; the running sums begin anew."""
-        values = measures(state, seed, data)
+    def measure(state: State, first: State, data: Data) -> tuple[State, dict[str, jax.Array]]:
+        """What the spec asks for, at the present weights; the running sums begin anew.
+
+        ``first``: the state that the run began with.
+        """
+        values = measures(state, first, data)
         seen = state.sums / state.sums[2]
         values["train_loss"], values["train_error"] = seen[0], seen[1]
         error = jnp.where(state.sums[2] > 0, seen[1], 1.0)
