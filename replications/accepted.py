@@ -3,8 +3,9 @@
 ``replications/<paper>/baselines/paper/`` holds, per experiment, every record of its runs
 (``<experiment>.runs.csv``) and the fingerprints of its cells (``<experiment>.fingerprints.csv``), beside
 what every baseline holds (replications/baselines.py); and what has not been run (``not_run.csv``).
-An experiment is accepted with the seeds that all its arms have. An experiment that the preset quick
-runs as it is has nothing to accept: its table is quick's.
+An experiment is accepted with the seeds that all its arms have, beside seeds accepted before, as long
+as its spec and its fingerprints stand. An experiment that the preset quick runs as it is has nothing
+to accept: its table is quick's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from replications.results import COLUMNS, Run, read_run, read_table, run_file, t
 from replications.spec import ACCEPTED, Cell
 
 KEYS = ["arm", "seed", "step", "epoch"]
+Origins = Mapping[str, Mapping[str, Any]]
 
 
 def folder_of(paper: str, folder: Path = spec.HERE) -> Path:
@@ -46,8 +48,10 @@ def _read(paper: str, experiment: str, folder: Path) -> pd.DataFrame:
     return pd.read_csv(file, dtype={"arm": str})
 
 
-def _wide(table: pd.DataFrame) -> pd.DataFrame:
+def _wide(table: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """A row per record, a column per measure and layer: a fifth of the size."""
+    order = table["arm"].map({arm: i for i, arm in enumerate(arms)})
+    table = table.assign(order=order).sort_values(["order", "seed"], kind="stable")
     names = table["measure"].where(table["layer"] == "", table["measure"] + "/" + table["layer"])
     return (
         table.assign(name=names)
@@ -112,26 +116,36 @@ def accept(
             c.arm: read_run(run_file(results, c)) for c in cells if run_file(results, c).exists()
         }
         seeds = _common(runs) if len(runs) == len(cells) else []
-        stays = not seeds and name in spec.kept(paper, folder)
-        if stays:
-            seeds = sorted(set(_read(paper, name, folder)["seed"]))
-            origins |= {cell: o for cell, o in before.items() if cell.startswith(f"{name}/")}
-        lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
-        if stays or not seeds:
+        if not seeds:
+            stays = name in spec.kept(paper, folder)
             changes.append(f"{name}: not run" + (", the accepted results stay" if stays else ""))
+            if stays:
+                seeds = sorted(set(_read(paper, name, folder)["seed"]))
+                origins |= {cell: o for cell, o in before.items() if cell.startswith(f"{name}/")}
+            lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
             continue
         for cell in cells:
             _check_origin(cell, runs[cell.arm], results / "datasets")
             origins[f"{name}/{cell.arm}"] = runs[cell.arm].manifest
         table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
         table = table[table["seed"].isin(seeds)]
-        files[f"{name}.runs.csv"] = _wide(table)
-        files[f"{name}.fingerprints.csv"] = _fingerprints(cells)
-        files[f"{name}.first_losses.csv"] = baselines.first_losses(runs)
+        first_losses, fingerprints = baselines.first_losses(runs), _fingerprints(cells)
+        old, note = _beside(paper, cells, seeds, before, fingerprints, folder)
+        changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds{note}")
+        if old is not None:
+            table = pd.concat([_tall(old), table])
+            for key in (f"{name}/{c.arm}" for c in cells):
+                origins[key] = {**origins[key], "earlier": _since(before[key])}
+            if old["seed"].min() < min(seeds):
+                first_losses = baselines.read(target / f"{name}.first_losses.csv")
+        seeds = sorted(set(table["seed"]))
+        files[f"{name}.runs.csv"] = _wide(table, [cell.arm for cell in cells])
+        files[f"{name}.fingerprints.csv"] = fingerprints
+        files[f"{name}.first_losses.csv"] = first_losses
         files[f"{name}.aggregates.csv"] = baselines.aggregates(table)
         aggregates = f"{name}.aggregates.csv"
         changes += baselines.renewed(target / aggregates, files[aggregates])
-        changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds")
+        lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
     say("\n".join(changes))
     if not yes and ask("Accept them? [y/N] ").strip().lower() not in ("y", "yes"):
         return 1
@@ -146,6 +160,39 @@ def accept(
     judged = claims.judge(paper, ACCEPTED, results, folder)
     baselines.write_verdicts(target, {claim["id"]: claim["verdict"] for claim in judged})
     return 0
+
+
+def _beside(
+    paper: str,
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    before: Origins,
+    fingerprints: pd.DataFrame,
+    folder: Path,
+) -> tuple[pd.DataFrame | None, str]:
+    """An experiment's accepted records of other seeds, and a word on them; None where there are none.
+
+    They go where today's specs or code would compute other runs: that is what fingerprints tell.
+    """
+    name = cells[0].experiment
+    if name not in spec.kept(paper, folder):
+        return None, ""
+    old = _read(paper, name, folder)
+    old = old[~old["seed"].isin(seeds)]
+    count = old["seed"].nunique()
+    if not count:
+        return None, ""
+    kept = baselines.read(folder_of(paper, folder) / f"{name}.fingerprints.csv")
+    moved = baselines.differences(kept, fingerprints, baselines.tolerances("fingerprints", kept))
+    specs = [before.get(f"{name}/{c.arm}", {}).get("spec_digest") for c in cells]
+    if moved or specs != [c.digest for c in cells]:
+        return None, f"; {count} accepted before go, today's code makes other runs"
+    return old, f"; {count} accepted before stay"
+
+
+def _since(origin: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """An accepted cell's origins, one for each time that seeds were added."""
+    return [{k: v for k, v in origin.items() if k != "earlier"}, *origin.get("earlier", [])]
 
 
 def _common(runs: dict[str, Run]) -> list[int]:

@@ -351,8 +351,10 @@ def read_origins(target: Path) -> dict[str, dict[str, Any]]:
 def write_origins(target: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
     """What the manifests say on where each cell's numbers come from, one line per cell."""
     lines = [
-        f'"{cell}": {json.dumps({key: manifest.get(key) for key in ORIGIN})}'
+        f'"{cell}": {json.dumps({key: manifest.get(key) for key in keys})}'
         for cell, manifest in manifests.items()
+        # ``earlier``: where seeds that were accepted before come from.
+        for keys in [[*ORIGIN, *({"earlier"} & manifest.keys())]]
     ]
     with atomically(target / "manifest.json") as temporary:
         temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -1,5 +1,6 @@
 """Results at full scale: kept whole, compared over the seeds that all have, guarded by fingerprints."""
 
+import json
 import shutil
 
 import numpy as np
@@ -161,6 +162,47 @@ def test_what_another_machine_did_not_run_stays_as_it_was_accepted(ran, folder):
     assert {n: b for n, b in after.items() if n != hours} == {
         n: b for n, b in before.items() if n != hours
     }
+
+
+def more(ran, folder, seeds=(1, 3)):
+    """Results of another machine: these seeds of both arms, and nothing else of the preset paper."""
+    shutil.rmtree(ran / "paper")
+    for cell in spec.cells_of("toy", "line", "paper", folder):
+        simulate(cell, ran, seeds)
+
+
+def test_seeds_of_another_machine_join_those_accepted_before(ran, folder):
+    accept(ran, folder)
+    target = accepted.folder_of("toy", folder)
+    before, first = kept(folder, "line.runs.csv"), kept(folder, "line.first_losses.csv")
+    earlier = json.loads((target / "manifest.json").read_text())["line/backprop"]
+    more(ran, folder)
+    assert "line: 2 of 4 seeds; 1 accepted before stay" in accept(ran, folder)
+    after = kept(folder, "line.runs.csv")
+    columns = ["arm", "seed"]
+    assert after[columns].drop_duplicates().to_numpy().tolist() == [
+        [arm, seed] for arm in ("backprop", "feedback_alignment") for seed in (0, 1, 3)
+    ]
+    for seed in (0, 1):
+        old, new = (t[t.seed == seed].reset_index(drop=True) for t in (before, after))
+        pd.testing.assert_frame_equal(old, new)
+    assert set(kept(folder, "line.aggregates.csv").n) == {3}
+    assert kept(folder, "line.first_losses.csv").equals(first)
+    assert set(kept(folder, "not_run.csv").seeds) == {1}
+    origin = json.loads((target / "manifest.json").read_text())["line/backprop"]
+    assert origin["seeds"] == [1, 3]
+    assert origin["earlier"] == [earlier]
+    assert earlier["seeds"] == [0, 1, 2]
+
+
+def test_accepted_seeds_of_another_code_do_not_stay_beside_new_ones(ran, folder):
+    accept(ran, folder)
+    file = accepted.folder_of("toy", folder) / "line.fingerprints.csv"
+    moved = pd.read_csv(file, index_col=0) * 1.001
+    moved.to_csv(file)
+    more(ran, folder)
+    assert "line: 2 of 4 seeds; 1 accepted before go" in accept(ran, folder)
+    assert set(kept(folder, "line.runs.csv").seed) == {1, 3}
 
 
 def test_without_the_quick_results_nothing_is_written(ran, folder):
