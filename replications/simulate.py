@@ -49,13 +49,20 @@ def simulate(
 ) -> Path:
     """Compute the cell's seeds that are not there yet; the path of the file they stand in.
 
-    A result of the same spec and sources with other seeds is kept and joined. Raises UserError.
+    A result of the same spec and sources with other seeds is kept and joined. One of another spec or
+    of other sources is replaced by a whole cell; single ``seeds`` do not take its place. Raises
+    UserError.
     """
     if batching not in BATCHINGS:
         raise UserError(f"unknown batching {batching!r}; {nearest(batching, BATCHINGS)}")
     path = results.run_file(folder, cell)
     wanted = list(range(cell.spec.seeds)) if seeds is None else list(seeds)
     kept = _kept(path, cell)
+    if seeds is not None and kept is None and path.exists():
+        raise UserError(
+            f"{path}: a result of another spec or of other code stands here; move it away, or leave out"
+            " --seeds to compute the whole cell anew"
+        )
     missing = [seed for seed in wanted if kept is None or seed not in kept.seeds]
     if missing or kept is None:
         # The bound on time between checkpoints is the only clock in here; it moves no number.

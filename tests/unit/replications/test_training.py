@@ -99,6 +99,15 @@ def test_seeds_computed_in_two_goes_are_those_computed_in_one(tmp_path):
     assert_same_bits(whole, pieces)
 
 
+def test_single_seeds_do_not_take_the_place_of_a_result_of_another_spec(tmp_path):
+    other = cell(optimizer={"sgd": {"learning_rate": 0.01}}, seeds=2)
+    before = run(tmp_path, cell(seeds=2))
+    with pytest.raises(UserError, match=r"arm\.npz: a result of another spec or of other code"):
+        run(tmp_path, other, seeds=[0])
+    assert_same_bits(results.read_run(results.run_file(tmp_path, other)), before)
+    assert run(tmp_path, other).manifest["spec_digest"] == other.digest
+
+
 def test_vmap_over_seeds_agrees_with_one_after_the_other_to_rounding(tmp_path):
     one = run(tmp_path / "a", cell())
     all_at_once = run(tmp_path / "b", cell(), batching="vmap")
