@@ -74,7 +74,7 @@ def _tall(wide: pd.DataFrame) -> pd.DataFrame:
 
 
 def fingerprint(paper: str, experiment: str, results: Path, folder: Path = spec.HERE) -> None:
-    """Write the fingerprints of an experiment's cells as they are now."""
+    """Write the fingerprints of an experiment as they are now."""
     with atomically(fingerprint_file(results, paper, experiment)) as temporary:
         _fingerprints(spec.cells_of(paper, experiment, "paper", folder)).to_csv(temporary)
 
@@ -84,9 +84,9 @@ def fingerprint_file(results: Path, paper: str, experiment: str) -> Path:
 
 
 def _fingerprints(cells: Sequence[Cell]) -> pd.DataFrame:
-    from replications.fingerprints import fingerprint
+    from replications.fingerprints import distinct, fingerprint
 
-    return pd.concat([fingerprint(cell) for cell in cells], axis=1)
+    return pd.concat([fingerprint(cell) for cell in distinct(cells)], axis=1)
 
 
 def accept(

@@ -5,7 +5,8 @@ the first losses of one seed, and the size of the weights after them, on noise i
 cell's data set. It moves when a change of code would move the results.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,23 @@ def fingerprint(cell: Cell) -> pd.Series:
     size = np.sqrt(sum(np.sum(np.square(w, dtype=float)) for w in jax.tree.leaves(state.trained)))
     name = f"{cell.arm} ({cell.spec.dtype})"
     return pd.Series({**rows, "size of the weights": float(size)}, name=name).rename_axis("after")
+
+
+def distinct(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells of an experiment that run different code: the first of those that differ in numbers.
+
+    A rate, a scale or a decay of another size runs the same code; none at all may not.
+    """
+    return list({_form(cell.spec.model_dump()): cell for cell in reversed(cells)}.values())[::-1]
+
+
+def _form(value: Any) -> Any:
+    """A spec without the size of its fractions."""
+    if isinstance(value, dict):
+        return tuple((key, _form(one)) for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_form, value))
+    return value != 0 if isinstance(value, float) else value
 
 
 def first_losses(cell: Cell, images: Images, seed: int) -> np.ndarray:

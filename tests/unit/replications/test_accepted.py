@@ -291,6 +291,23 @@ def test_a_change_of_a_rule_moves_the_fingerprints_of_its_cells_only(ran, folder
     assert "renew: python -m replications accept toy --preset paper" in said
 
 
+def test_one_fingerprint_stands_for_cells_that_differ_in_the_size_of_numbers_alone():
+    distinct = fingerprints.distinct(spec.cells_of("lillicrap2016", "linear_search", "paper"))
+    assert [cell.spec.rule for cell in distinct] == [
+        "shallow", "node_perturbation", "backprop", "feedback_alignment"
+    ]  # fmt: skip
+    # A sparse net runs code that a dense one does not, and no decay is not a small one.
+    names = {
+        cell.arm for cell in fingerprints.distinct(spec.cells_of("lillicrap2016", "mnist", "paper"))
+    }
+    assert names >= {"feedback_alignment", "sparse_feedback_alignment"}
+    names = {
+        cell.arm
+        for cell in fingerprints.distinct(spec.cells_of("kolen_pollack1994", "mnist", "paper"))
+    }
+    assert names >= {"kolen_pollack", "kolen_pollack_no_decay"}
+
+
 def test_a_fingerprint_needs_no_data_set_and_is_the_same_again():
     cell = spec.cell("nokland2016", "mnist_2x800", "direct_feedback_alignment", "paper")
     small = cell.spec.network.model_copy(update={"hidden": [9, 8]})
