@@ -39,12 +39,18 @@ def outputs(clone) -> list[str]:
     return sorted(files)
 
 
-def drawable(preset: str) -> set[tuple[str, str]]:
-    """The figures whose experiments all have cells under a preset."""
+def drawable(view: str) -> set[tuple[str, str]]:
+    """The figures that a preset, or what was accepted at full scale, has the experiments for."""
     found = set()
     for paper in PAPERS:
-        known = {cell.experiment for cell in spec.cells(paper, preset)}
-        found |= {(paper, name) for name, f in figures.of(paper).items() if f.drawable(known)}
+        accepted = view == spec.ACCEPTED
+        cells = [] if accepted else spec.cells(paper, view)
+        known = set(spec.accepted(paper)) if accepted else {cell.experiment for cell in cells}
+        for name, figure in figures.of(paper).items():
+            # An embedding is made of features, which are not accepted.
+            features = any("." in table for table in figure.needs)
+            if figure.drawable(known) and not (accepted and features):
+                found.add((paper, name))
     return found
 
 
@@ -65,11 +71,17 @@ def test_a_fresh_clone_plans_every_cell_table_figure_and_verdict(clone, preset):
     assert planned["tabulate"] == len({(cell.paper, cell.experiment) for cell in cells})
     drawn = drawable(preset)
     needed = {(paper, table) for paper, name in drawn for table in figures.find(paper, name).needs}
-    assert planned["plot"] == len(drawn)
     assert planned["embed"] == sum("embedding" in table for _, table in needed) > 0
     assert planned["dataset"] == len({cell.dataset for cell in cells} - {None})
-    assert planned["judge"] == planned["check"] == planned["summary_page"] == len(PAPERS)
-    assert planned["verdicts"] == planned["rulegraph"] == planned["all"] == 1
+    # Beside a quick run stands what was accepted at full scale.
+    full = [paper for paper in PAPERS if preset == "quick" and spec.accepted(paper)]
+    assert planned["plot"] == len(drawn) + (len(drawable(spec.ACCEPTED)) if full else 0)
+    assert planned["restore"] == sum(len(spec.accepted(paper)) for paper in full)
+    assert planned["fingerprint"] == sum(len(spec.kept(paper)) for paper in full)
+    assert planned["judge"] == planned["summary_page"] == len(PAPERS) + len(full)
+    assert (planned["check"], planned["check_accepted"]) == (len(PAPERS), len(full))
+    assert planned["verdicts"] == planned["verdicts_page"] == 1 + bool(full)
+    assert planned["rulegraph"] == planned["all"] == 1
 
 
 def test_the_default_target_is_everything(clone):
@@ -78,7 +90,8 @@ def test_the_default_target_is_everything(clone):
 
 def test_one_more_paper_is_a_folder_and_a_line_in_the_config(with_paper):
     assert with_paper.planned("tiny")["simulate"] == 3
-    assert with_paper.planned()["judge"] == len(PAPERS) + 1
+    more = with_paper.planned() - with_paper.planned(*PAPERS)
+    assert more["judge"] == more["check"] == 1
 
 
 def test_a_papers_target_plans_that_paper_alone(with_paper):
