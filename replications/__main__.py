@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _common(made)
     made.add_argument("--yes", action="store_true", help="do not ask")
     made = verb("readme", _readme, "write the accepted results into README.md")
-    _common(made)
+    _results(made)
     made.add_argument("--check", action="store_true", help="only say whether they are there")
     return parser
 
@@ -228,7 +228,7 @@ def _readme(options: argparse.Namespace) -> int:
     from replications import readme
 
     if not options.check:
-        readme.take_pictures(options.results, options.preset)
+        readme.take_pictures(options.results)
     true = readme.write(Path("README.md"), options.check)
     if options.check and not true:
         print("README.md does not show the accepted results; run `python -m replications readme`")

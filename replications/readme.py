@@ -8,6 +8,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -48,25 +49,39 @@ def _accepted(paper: str, preset: str) -> bool:
     return baselines.folder_of(paper, preset).is_dir()
 
 
-def picture(paper: str) -> Path:
-    """The copy of a paper's first figure that README.md shows: an input, no rule writes it."""
-    return spec.HERE / paper / "picture.png"
+class Picture(NamedTuple):
+    """The copy of a figure that README.md shows: an input, no rule writes it."""
+
+    file: Path
+    view: str
+    name: str
+    figure: figures.Figure
 
 
-def first_figure(paper: str) -> tuple[str, figures.Figure]:
-    """The first that the default preset can draw."""
+def pictures(paper: str) -> Iterator[Picture]:
+    """A paper's first figure of what was accepted at full scale, and the first of a quick run."""
+    drawable, kept = set(spec.accepted(paper)), set(spec.kept(paper))
     known = {cell.experiment for cell in spec.cells(paper, spec.PRESETS[0])}
-    return next((n, f) for n, f in figures.of(paper).items() if f.drawable(known))
+    full = [
+        n for n, f in figures.of(paper).items() if f.experiments & kept and f.drawable(drawable)
+    ]
+    quick = [n for n, f in figures.of(paper).items() if f.drawable(known)]
+    for file, view, names in (
+        ("full_scale.png", spec.ACCEPTED, full),
+        ("picture.png", spec.PRESETS[0], quick),
+    ):
+        for name in names[:1]:
+            yield Picture(spec.HERE / paper / file, view, name, figures.find(paper, name))
 
 
-def take_pictures(folder: Path, preset: str) -> None:
-    """Copy the first figure of every paper that has been drawn under ``folder``."""
+def take_pictures(folder: Path) -> None:
+    """Copy those figures of every paper that have been drawn under ``folder``."""
     for paper in spec.papers():
-        name, _ = first_figure(paper)
-        drawn = paper_folder(folder, preset, paper) / "figures" / f"{name}.png"
-        if drawn.exists():
-            with atomically(picture(paper)) as temporary:
-                shutil.copyfile(drawn, temporary)
+        for picture in pictures(paper):
+            drawn = paper_folder(folder, picture.view, paper) / "figures" / f"{picture.name}.png"
+            if drawn.exists():
+                with atomically(picture.file) as temporary:
+                    shutil.copyfile(drawn, temporary)
 
 
 def _paper(paper: str) -> str:
@@ -74,10 +89,14 @@ def _paper(paper: str) -> str:
     rows = [row for preset in reversed(spec.PRESETS) for row in _numbers(paper, preset)]
     verdicts = list(_verdicts(paper))
     parts = [f"### [{content.title}](replications/{paper}/README.md)", content.reference + "."]
-    if picture(paper).exists():
-        name, figure = first_figure(paper)
-        link = picture(paper).relative_to(spec.HERE.parent)
-        parts.append(f"![{name}]({link})\n\n{figure.caption}")
+    shown = ""
+    for file, view, name, figure in pictures(paper):
+        # The same figure of a quick run says nothing more.
+        if file.exists() and name != shown:
+            scale = "At full scale. " if view == spec.ACCEPTED else ""
+            link = file.relative_to(spec.HERE.parent)
+            parts.append(f"![{name}]({link})\n\n{scale}{figure.caption}")
+            shown = name
     if rows:
         parts.append("\n".join([HEAD, *rows]))
     if verdicts:
@@ -112,7 +131,8 @@ def _row(  # type: ignore[no-untyped-def]
         value = math.log10(value)
     unit = " %" if percent else ""
     power = "log10 " if logarithmic else ""
-    ours = f"{power}{mean:.2f} ± {sd:.2f}{unit} ({row['n']:.0f})"
+    spread = f" ± {sd:.2f}" if row["n"] > 1 else ""
+    ours = f"{power}{mean:.2f}{spread}{unit} ({row['n']:.0f})"
     theirs = f"{power}{value:.2f}{unit}"
     data = f"{cell.dataset}, {preset}" if cell.dataset else "synthetic"
     measure = published.measure.replace("_", " ").replace("/", ", ")

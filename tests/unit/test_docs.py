@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 import bioflax
-from replications import spec
+from replications import readme, spec
 from replications.errors import UserError
 from workflow.scripts import docs
 
@@ -119,9 +119,10 @@ def test_the_librarys_page_and_the_front_page_have_every_public_name(parsed):
 
 def test_the_front_page_shows_the_picture_of_every_paper_and_so_does_its_own(parsed):
     for paper in spec.papers():
-        picture = f"replications-{paper}-picture.png"
-        assert picture in parsed["index.html"].loads
-        assert picture in parsed[f"{paper}.html"].loads
+        first = next(picture.file for picture in readme.pictures(paper) if picture.file.exists())
+        name = "-".join(first.relative_to(spec.HERE.parent).parts)
+        assert name in parsed["index.html"].loads
+        assert name in parsed[f"{paper}.html"].loads
 
 
 def test_the_tutorial_shows_what_it_prints_and_draws(site, parsed):

@@ -7,7 +7,7 @@ rule docs:
         sources("bioflax/**/*.py"),
         sources("bioflax/*.md"),
         sources("replications/*/README.md"),
-        sources("replications/*/picture.png"),
+        sources("replications/*/*.png"),
         sources("replications/*/experiments.yaml"),
         sources("workflow/docs/*"),
     output:

@@ -125,8 +125,10 @@ def _papers() -> str:
     for paper in spec.papers():
         content, folder = spec.load(paper), f"../../replications/{paper}"
         parts.append(f"### [{content.title}]({folder}/README.md)\n\n{content.reference}.")
-        if readme.picture(paper).exists():
-            parts.append(f"[![{content.title}]({folder}/picture.png)]({folder}/README.md)")
+        shown = next(
+            picture.file.name for picture in readme.pictures(paper) if picture.file.exists()
+        )
+        parts.append(f"[![{content.title}]({folder}/{shown})]({folder}/README.md)")
     return "\n\n".join(parts) + "\n"
 
 
