@@ -34,11 +34,13 @@ def test_tables_figures_verdicts_and_the_check_are_there_without_training(full):
         "tables/other.csv",
         "tables/summary.html",
         "figures/line.svg",
-        "figures/other.png",
         "fingerprints/line.csv",
         "claims.json",
         "regression.txt",
     }
+    # What has nothing of its own at full scale is drawn once.
+    assert "figures/other.png" not in made
+    assert (full.folder / "results/quick/tiny/figures/other.png").exists()
     same = [full.folder / f"results/{view}/tiny/tables/other.csv" for view in ("quick", "accepted")]
     assert same[0].read_bytes() == same[1].read_bytes()
     assert full.planned("tiny") == Counter()

@@ -47,9 +47,9 @@ def drawable(view: str) -> set[tuple[str, str]]:
         cells = [] if accepted else spec.cells(paper, view)
         known = set(spec.accepted(paper)) if accepted else {cell.experiment for cell in cells}
         for name, figure in figures.of(paper).items():
-            # An embedding is made of features, which are not accepted.
-            features = any("." in table for table in figure.needs)
-            if figure.drawable(known) and not (accepted and features):
+            # What has nothing of its own at full scale is in the quick run already.
+            full = not accepted or set(figure.needs) & set(spec.kept(paper))
+            if figure.drawable(known) and full:
                 found.add((paper, name))
     return found
 

@@ -82,13 +82,12 @@ def products(paper, preset):
 def drawable(paper, preset):
     """The figures of a paper that can be drawn from the experiments of a preset."""
     known = set(experiments(paper, preset))
-    # Of accepted results no features are kept, so there is no embedding of them.
-    embedded = preset != spec.ACCEPTED
-    return [
-        name
-        for name, figure in FIGURES[paper].items()
-        if figure.drawable(known) and (embedded or figure.experiments >= set(figure.needs))
-    ]
+    names = [name for name, figure in FIGURES[paper].items() if figure.drawable(known)]
+    if preset != spec.ACCEPTED:
+        return names
+    # Without full-scale results in it a figure is quick's own. Of features, and so of embeddings, none are kept.
+    kept = set(spec.kept(paper))
+    return [name for name in names if kept & set(FIGURES[paper][name].needs)]
 
 
 def tables(paper, preset):
