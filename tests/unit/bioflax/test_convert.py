@@ -292,6 +292,8 @@ def test_the_root_may_be_a_layer_and_its_parameters_stay_its_own():
     layer = nnx.Linear(4, 3, rngs=nnx.Rngs(0))
     converted = bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams())
     assert isinstance(converted, bioflax.Linear)
+    _, report = bioflax.convert(layer, bioflax.Backprop(), report=True)
+    assert str(report) == "Backprop(): 1 layers converted\n.  Linear  converted"
     converted.kernel[...] = converted.kernel[...] + 1
     assert not np.array_equal(layer.kernel[...], converted.kernel[...])
 
@@ -344,6 +346,35 @@ def test_a_users_own_layer_that_multiplies_by_itself_is_left_and_reported(kind):
     words = rf"layers/0 \({kind.__name__}\): uses kernel by itself"
     with pytest.raises(ValueError, match=words):
         bioflax.convert(model, rule, rngs=streams(), strict=True)
+
+
+def test_two_conversions_of_a_users_own_layer_have_one_class_and_one_structure():
+    # What is compiled for the one is then there for the other.
+    def structure():
+        layer = Scaled(4, 3, rngs=nnx.Rngs(0))
+        return nnx.split(bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams()))[0]
+
+    assert structure() == structure()
+
+
+class Gains(nnx.Module):
+    """A user's module with parameters of every rank below a matrix, and with a matrix if asked."""
+
+    def __init__(self, matrix):
+        self.scale, self.shift = nnx.Param(jnp.ones(())), nnx.Param(jnp.zeros(3))
+        if matrix:
+            self.table = nnx.Param(jnp.ones((3, 3)))
+
+
+def test_only_parameters_that_are_matrices_stand_in_the_way_of_a_conversion():
+    model = nnx.List([Gains(matrix=False), Gains(matrix=True)])
+    rule = bioflax.FeedbackAlignment()
+    _, report = bioflax.convert(model, rule, rngs=streams(), report=True)
+    found = [(entry.path, entry.action, entry.reason) for entry in report.entries]
+    assert found == [
+        ("0", "exact", "no weights for an error to go through"),
+        ("1", "left", "uses table by itself"),
+    ]
 
 
 def test_low_rank_adapters_are_left_and_their_layer_is_converted():

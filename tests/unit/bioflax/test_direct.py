@@ -1,5 +1,7 @@
 """Direct feedback: its modes against hand-written ones, and any module as a block."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -554,8 +556,10 @@ def test_target_projection_needs_a_target_of_the_shape_of_the_output():
     model = net(1, mode="drtp")
     with pytest.raises(ValueError, match="call the net with target="):
         model(jnp.asarray(X))
-    with pytest.raises(ValueError, match=r"target has shape \(7,\), the net's output \(7, 2\)"):
-        gradients(model, jnp.asarray(X), jnp.asarray(ERROR), target=jnp.arange(7))
+    for shape in ((7,), (7, 1), (7, 3)):
+        words = re.escape(f"target has shape {shape}, the net's output (7, 2)")
+        with pytest.raises(ValueError, match=words):
+            gradients(model, jnp.asarray(X), jnp.asarray(ERROR), target=jnp.ones(shape))
 
 
 def test_learned_feedback_must_be_stored():
@@ -585,25 +589,39 @@ def test_several_outputs_are_refused_with_the_name_of_the_module():
             model(jnp.asarray(X))
 
 
-def test_blocks_that_do_not_share_the_batch_axes_of_the_output_are_refused():
+@pytest.mark.parametrize(
+    ("block", "readout", "shape", "output"),
+    [
+        (lambda h: h, lambda h: h[:1], (7, 5), (1, 2)),
+        (lambda h: h[:1], lambda h: jnp.repeat(h, 7, axis=0), (1, 5), (7, 2)),
+        (lambda h: h.sum(-1), lambda h: jnp.stack([h] * 5, -1), (7,), (7, 2)),
+    ],
+    ids=["more", "fewer", "no_units"],
+)
+def test_blocks_that_do_not_share_the_batch_axes_of_the_output_are_refused(
+    block, readout, shape, output
+):
     rngs = streams()
-    with pytest.raises(ValueError, match=r"blocks\[0\] puts out .* \(7, 5\), the net .* \(1, 2\)"):
+    words = f"blocks[0] puts out an array of shape {shape}, the net one of shape {output}"
+    with pytest.raises(ValueError, match=re.escape(words)):
         bioflax.DirectFeedback(
-            [linear(4, 5, rngs)],
-            nnx.Sequential(lambda h: h[:1], linear(5, 2, rngs)),
+            [[linear(4, 5, rngs), block]],
+            nnx.Sequential(readout, linear(5, 2, rngs)),
             rngs=rngs,
             example=jnp.asarray(X),
         )
 
 
-def test_feedback_that_does_not_fit_the_input_is_refused_with_both_shapes():
+@pytest.mark.parametrize(("drawn", "steps"), [(3, 6), (6, 3)])
+def test_feedback_that_does_not_fit_the_input_is_refused_with_both_shapes(drawn, steps):
     rngs = streams()
-    example = jax.ShapeDtypeStruct((1, 3, 4), jnp.float64)
+    example = jax.ShapeDtypeStruct((1, drawn, 4), jnp.float64)
     model = bioflax.DirectFeedback(
         [linear(4, 5, rngs)], MeanOverTime(rngs), rngs=rngs, example=example
     )
-    with pytest.raises(ValueError, match=r"feedback\[0\] has shape \(2, 3, 5\), .* \(2, 6, 5\)"):
-        gradients(model, jnp.asarray(normal((7, 6, 4))), jnp.asarray(ERROR))
+    words = f"feedback[0] has shape (2, {drawn}, 5), but blocks[0] needs (2, {steps}, 5)"
+    with pytest.raises(ValueError, match=re.escape(words)):
+        gradients(model, jnp.asarray(normal((7, steps, 4))), jnp.asarray(ERROR))
 
 
 def test_state_shared_by_two_blocks_is_refused_and_shared_parameters_are_not():
@@ -625,12 +643,11 @@ def test_state_shared_by_two_blocks_is_refused_and_shared_parameters_are_not():
 
 def test_indirect_feedback_needs_functions_that_keep_the_shape_and_no_stack():
     rngs = streams()
-    flat = [linear(5, 4, rngs), lambda h: h[..., :2]]
-    model = bioflax.DirectFeedback(
-        [[linear(4, 5, rngs), jnp.tanh], flat], linear(2, 2, rngs), mode="ifa", rngs=rngs
-    )
-    with pytest.raises(ValueError, match=r"mode='ifa': in blocks\[1\] .* must keep the shape"):
-        gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    for function, n_out in ((lambda h: h[..., :2], 2), (lambda h: jnp.concatenate([h, h], axis=-1), 8)):
+        blocks = [[linear(4, 5, rngs), jnp.tanh], [linear(5, 4, rngs), function]]
+        model = bioflax.DirectFeedback(blocks, linear(n_out, 2, rngs), mode="ifa", rngs=rngs)
+        with pytest.raises(ValueError, match=r"mode='ifa': in blocks\[1\] .* must keep the shape"):
+            gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
     with pytest.raises(ValueError, match="give no Stack"):
         deep(2, "ifa", stacked=True)
 
