@@ -643,7 +643,10 @@ def test_state_shared_by_two_blocks_is_refused_and_shared_parameters_are_not():
 
 def test_indirect_feedback_needs_functions_that_keep_the_shape_and_no_stack():
     rngs = streams()
-    for function, n_out in ((lambda h: h[..., :2], 2), (lambda h: jnp.concatenate([h, h], axis=-1), 8)):
+    for function, n_out in (
+        (lambda h: h[..., :2], 2),
+        (lambda h: jnp.concatenate([h, h], axis=-1), 8),
+    ):
         blocks = [[linear(4, 5, rngs), jnp.tanh], [linear(5, 4, rngs), function]]
         model = bioflax.DirectFeedback(blocks, linear(n_out, 2, rngs), mode="ifa", rngs=rngs)
         with pytest.raises(ValueError, match=r"mode='ifa': in blocks\[1\] .* must keep the shape"):
