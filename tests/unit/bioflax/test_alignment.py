@@ -399,6 +399,16 @@ def test_the_layers_of_a_stack_have_an_angle_each():
     np.testing.assert_allclose(measured.weights["blocks/1"], each, rtol=1e-3)
 
 
+def test_the_steps_of_a_sequence_count_as_examples_in_the_mean_jacobian():
+    model = direct(stacked=2)
+    apart, steps = aligned(model), aligned(model, batch=[a.reshape(2, 3, -1) for a in BATCH])
+    for field in ("weights", "weight_ratios"):
+        found, wanted = getattr(steps, field), getattr(apart, field)
+        assert list(found) == list(wanted) == ["blocks/0", "blocks/1"]
+        for path in wanted:
+            np.testing.assert_allclose(found[path], wanted[path], rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "rule", [bioflax.FeedbackAlignment(), bioflax.SignSymmetry(magnitude="batch")]
 )

@@ -337,6 +337,24 @@ def test_a_users_own_layer_keeps_its_methods_and_has_its_product_swapped():
     assert type(again) is type(converted)
 
 
+class ByAttribute(nnx.Linear):
+    """A user's layer that multiplies by itself, with the product that Flax keeps for it."""
+
+    def __call__(self, x):
+        return self.dot_general(x, self.kernel[...], (((1,), (0,)), ((), ())))
+
+
+def test_a_users_own_layer_may_call_the_product_by_its_attribute():
+    layer = ByAttribute(4, 3, rngs=nnx.Rngs(0))
+    converted = bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams(), strict=True)
+    x = jnp.asarray(normal((2, 4), np.float32))
+    y, pull = jax.vjp(converted, x)
+    np.testing.assert_array_equal(y, layer(x))
+    (dx,) = pull(jnp.ones_like(y))
+    wanted = np.asarray(converted.feedback[...]).sum(1)
+    np.testing.assert_allclose(dx, np.stack([wanted] * 2), rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", [ByHand, Further])
 def test_a_users_own_layer_that_multiplies_by_itself_is_left_and_reported(kind):
     model = nnx.Sequential(kind(4, 3, rngs=nnx.Rngs(0)))
@@ -462,10 +480,22 @@ def test_layers_stacked_by_vmap_have_draws_of_their_own_of_the_size_of_one_layer
     np.testing.assert_array_equal(back.layers.kernel[...], model.layers.kernel[...])
 
 
+def test_layers_stacked_twice_by_vmap_have_draws_of_their_own_too():
+    def stacked(make, n):
+        return nnx.split_rngs(splits=n)(nnx.vmap(make))
+
+    layer = stacked(stacked(lambda rngs: nnx.Linear(40, 40, rngs=rngs), 3), 2)(nnx.Rngs(0))
+    converted = bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams())
+    b = np.asarray(converted.feedback[...])
+    assert b.shape == (2, 3, 40, 40)
+    np.testing.assert_allclose(b.std((-2, -1)), 1 / np.sqrt(40), rtol=0.1)
+    assert len(set(b[..., 0, 0].ravel().tolist())) == 6
+
+
 # Options of Flax's layers ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["Linear", "Conv", "Embed", "MultiHeadAttention", "LSTMCell"])
+@pytest.mark.parametrize("name", bioflax.layers.__all__)
 def test_layers_show_all_options_of_flax_and_the_rule(name):
     ours = list(inspect.signature(getattr(bioflax, name)).parameters)
     flax = list(inspect.signature(getattr(nnx, name).__init__).parameters)[1:]

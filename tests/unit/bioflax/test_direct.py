@@ -143,19 +143,21 @@ def test_with_one_hidden_layer_direct_feedback_is_the_layered_rule(mode, rule):
         np.testing.assert_allclose(found["feedback/0"].T, wanted[1]["feedback"], rtol=1e-12)
 
 
-def test_feedback_drawn_in_every_call_is_bitwise_the_feedback_that_would_be_stored():
+@pytest.mark.parametrize("mode", ["dfa", "sdfa", "drtp"])
+def test_feedback_drawn_in_every_call_is_bitwise_the_feedback_that_would_be_stored(mode):
     def make(example):
         rngs = streams()
         conv = nnx.Conv(1, 2, (3, 3), param_dtype=jnp.float64, rngs=rngs)
         blocks = [[conv, jnp.tanh, flatten], [linear(18, 4, rngs), jnp.tanh]]
-        return bioflax.DirectFeedback(blocks, linear(4, N_OUT, rngs), rngs=rngs, example=example)
+        readout = linear(4, N_OUT, rngs)
+        return bioflax.DirectFeedback(blocks, readout, mode=mode, rngs=rngs, example=example)
 
     x = jnp.asarray(normal((3, 3, 3, 1)))
     stored, drawn = make(x), make(None)
     assert drawn.feedback is None
     assert [b.shape for b in stored.feedback] == [(N_OUT, 18), (N_OUT, 4)]
-    error = jnp.asarray(ERROR[:3])
-    found, wanted = (gradients(m, x, error)[0] for m in (drawn, stored))
+    call = {"error": jnp.asarray(ERROR[:3]), "target": jnp.asarray(TARGET[:3])}
+    found, wanted = (gradients(m, x, **call)[0] for m in (drawn, stored))
     for path, g in wanted.items():
         np.testing.assert_array_equal(found[path], g)
 
@@ -393,10 +395,12 @@ def test_gradients_in_other_types_are_those_in_double_precision(mode, dtype):
         np.testing.assert_allclose(found[path], g, rtol=0, atol=DTYPES[dtype] * largest)
 
 
-def test_every_step_of_a_sequence_receives_its_own_error():
-    model = net(2)
-    found, _ = gradients(model, jnp.asarray(X)[None], jnp.asarray(ERROR)[None])
-    assert_same(found | {"x": found["x"][0]}, hand_written(model, "dfa"))
+@pytest.mark.parametrize("mode", MODES)
+def test_every_step_of_a_sequence_receives_its_own_error(mode):
+    model = net(2, mode=mode)
+    x, error, target = (jnp.asarray(a)[None] for a in (X, ERROR, TARGET))
+    found, _ = gradients(model, x, error, target=target)
+    assert_same(found | {"x": found["x"][0]}, hand_written(model, mode))
 
 
 class MeanOverTime(nnx.Module):
@@ -424,16 +428,29 @@ def test_a_pooled_sequence_has_feedback_for_all_steps_or_one_signal_for_each(bro
     np.testing.assert_allclose(found["blocks/0/kernel"], wanted, rtol=1e-12)
 
 
-def test_shared_feedback_is_one_matrix_of_which_each_block_takes_its_columns():
+def test_in_each_step_all_positions_may_receive_the_signal_of_that_step():
+    rngs = streams()
+    example = jax.ShapeDtypeStruct((2, 3, 6, 4), jnp.float64)  # batch, steps, positions, features
+    model = bioflax.DirectFeedback(
+        [linear(4, 5, rngs)], MeanOverTime(rngs), rngs=rngs, example=example, broadcast=True
+    )
+    x, error = normal((2, 3, 6, 4)), normal((2, 3, N_OUT), seed=1)
+    found, _ = gradients(model, jnp.asarray(x), jnp.asarray(error))
+    wanted = np.einsum("bspi,bso,oh->ih", x, error, np.asarray(model.feedback[0][...]))
+    np.testing.assert_allclose(found["blocks/0/kernel"], wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["dfa", "ifa", "sdfa", "drtp"])
+def test_shared_feedback_is_one_matrix_of_which_each_block_takes_its_columns(mode):
     widths = [4, 5, 3]
-    model = net(2, widths=widths, shared=True)
+    model = net(2, widths=widths, shared=True, mode=mode)
     (shared,) = (np.asarray(b[...]) for b in model.feedback)
     assert shared.shape == (N_OUT, 5)
-    separate = net(2, widths=widths)
+    separate = net(2, widths=widths, mode=mode)
     for i, b in enumerate(separate.feedback):
         b[...] = jnp.asarray(shared[:, : widths[i + 1]])
-    x, error = jnp.asarray(X), jnp.asarray(ERROR)
-    assert_same(gradients(model, x, error)[0], gradients(separate, x, error)[0])
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR), target=jnp.asarray(TARGET))
+    assert_same(found, hand_written(separate, mode))
 
 
 # Deep nets ---------------------------------------------------------------------------------------
@@ -653,6 +670,19 @@ def test_indirect_feedback_needs_functions_that_keep_the_shape_and_no_stack():
             gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
     with pytest.raises(ValueError, match="give no Stack"):
         deep(2, "ifa", stacked=True)
+
+
+def test_indirect_feedback_passes_a_block_of_functions_as_the_error_does():
+    # No layer, so W is the identity: d_2 is d_1 through the transposed Jacobian of the function.
+    rngs = streams()
+    first, last = linear(4, 5, rngs), linear(5, 5, rngs)
+    blocks = [[first, jnp.tanh], [lambda h: jnp.roll(h, 1, -1)], [last]]
+    model = bioflax.DirectFeedback(blocks, linear(5, N_OUT, rngs), mode="ifa", rngs=rngs)
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    h = np.tanh(X @ double(first.kernel) + double(first.bias))
+    delta = (ERROR @ double(model.feedback[0])) * (1 - h**2)
+    wanted = (np.roll(delta, -1, -1) @ double(last.kernel)).sum(0)
+    np.testing.assert_allclose(found["blocks/2/bias"], wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("blocks", "words"), [([], "blocks is empty"), ([3], "neither a module")])
