@@ -63,8 +63,9 @@ def test() -> int:
     command = ["git", "diff", "--name-only", "--relative", "--", "bioflax"]
     changed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     modules = [Path(line) for line in changed.split() if line.endswith(".py")]
-    keys = [path.parts[1] for path in modules] or list(TESTS)
-    names = dict.fromkeys(name for key in keys for name in TESTS[key])
+    every = [name for names in TESTS.values() for name in names]
+    keys = [path.parts[1] for path in modules] or [""]
+    names = dict.fromkeys(name for key in keys for name in TESTS.get(key, every))
     files = [f"tests/unit/bioflax/test_{name}.py" for name in names]
     options = ["-x", "-q", "-p", "no:cacheprovider", f"--deselect=tests/unit/bioflax/{MATRIX}"]
     pytest = [sys.executable, "-m", "pytest", *options, *map(str, modules), *files]
