@@ -162,6 +162,26 @@ def test_feedback_drawn_in_every_call_is_bitwise_the_feedback_that_would_be_stor
         np.testing.assert_array_equal(found[path], g)
 
 
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [(lambda h: h.reshape(7, 5), (7, 4)), (lambda h: h.mean((-3, -2)), (7, 2, 3, 4))],
+    ids=["reshaped", "pooled"],
+)
+def test_where_one_vector_is_no_input_of_the_net_its_feedback_is_drawn_in_every_call(
+    function, shape
+):
+    def make(example):
+        rngs = streams()
+        block = [linear(4, 5, rngs), function]
+        return bioflax.DirectFeedback([block], linear(5, N_OUT, rngs), rngs=rngs, example=example)
+
+    x = jnp.asarray(normal(shape))
+    stored, drawn = make(x), make(None)
+    assert drawn.feedback is None
+    found, wanted = (gradients(m, x, jnp.asarray(ERROR))[0] for m in (drawn, stored))
+    assert_same(found, wanted)
+
+
 def test_by_default_feedback_is_uniform_within_one_over_the_root_of_the_receiving_units():
     rngs = nnx.Rngs(0)
     model = bioflax.DirectFeedback(
