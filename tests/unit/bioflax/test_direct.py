@@ -473,6 +473,12 @@ def test_shared_feedback_is_one_matrix_of_which_each_block_takes_its_columns(mod
     assert_same(found, hand_written(separate, mode))
 
 
+def test_the_shared_matrix_has_a_row_for_each_output_and_a_column_for_each_unit_of_the_widest():
+    example = jax.ShapeDtypeStruct((1, 3, 4), jnp.float64)
+    shared = net(2, widths=[4, 5, 6], shared=True, example=example)
+    assert [b.shape for b in shared.feedback] == [(N_OUT, 6)]
+
+
 # Deep nets ---------------------------------------------------------------------------------------
 
 
