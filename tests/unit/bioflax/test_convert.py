@@ -288,6 +288,16 @@ def test_a_converted_layer_is_the_layer_made_under_the_rule(layer):
     assert shapes[0] == shapes[1]
 
 
+def test_the_batch_axes_of_a_general_layer_are_its_own_and_no_stack():
+    def layer(make, rngs):
+        return make((2, 3), 4, axis=(-2, -1), batch_axis={0: 5}, rngs=rngs)
+
+    made = layer(bioflax.LinearGeneral, nnx.Rngs(params=0, feedback=1))
+    plain = layer(nnx.LinearGeneral, nnx.Rngs(params=0))
+    converted = bioflax.convert(plain, bioflax.FeedbackAlignment(), rngs=nnx.Rngs(feedback=1))
+    np.testing.assert_array_equal(converted.feedback[...], made.feedback[...])
+
+
 def test_the_root_may_be_a_layer_and_its_parameters_stay_its_own():
     layer = nnx.Linear(4, 3, rngs=nnx.Rngs(0))
     converted = bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams())
@@ -498,9 +508,9 @@ def test_layers_stacked_twice_by_vmap_have_draws_of_their_own_too():
 @pytest.mark.parametrize("name", bioflax.layers.__all__)
 def test_layers_show_all_options_of_flax_and_the_rule(name):
     ours = list(inspect.signature(getattr(bioflax, name)).parameters)
-    flax = list(inspect.signature(getattr(nnx, name).__init__).parameters)[1:]
-    ours.remove("rule")
-    assert ours == flax
+    _, *flax = inspect.signature(getattr(nnx, name).__init__).parameters.values()
+    by_name = [p.name for p in flax if p.kind is p.KEYWORD_ONLY]
+    assert ours == [p.name for p in flax if p.name not in by_name] + ["rule", *by_name]
 
 
 def test_a_product_given_by_the_user_is_the_one_that_is_decoupled():
