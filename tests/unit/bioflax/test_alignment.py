@@ -391,12 +391,13 @@ def test_the_layers_of_a_stack_have_an_angle_each():
     for i in range(3):
         single.feedback[i + 1][...] = model.feedback[1][i]
     wanted = aligned(single)
-    for field in ("deltas", "gradients"):
+    for field in ("deltas", "gradients", "delta_ratios", "gradient_ratios"):
         found = getattr(measured, field)["blocks/1/layers/layers/0"]
         each = [getattr(wanted, field)[f"blocks/{i}/layers/0"] for i in (1, 2, 3)]
         np.testing.assert_allclose(found, each, rtol=1e-3)
-    each = [wanted.weights[f"blocks/{i}"] for i in (1, 2, 3)]
-    np.testing.assert_allclose(measured.weights["blocks/1"], each, rtol=1e-3)
+    for field in ("weights", "weight_ratios"):
+        each = [getattr(wanted, field)[f"blocks/{i}"] for i in (1, 2, 3)]
+        np.testing.assert_allclose(getattr(measured, field)["blocks/1"], each, rtol=1e-3)
 
 
 def test_the_steps_of_a_sequence_count_as_examples_in_the_mean_jacobian():
