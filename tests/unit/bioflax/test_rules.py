@@ -410,7 +410,9 @@ def test_mirror_steps_of_one_model_are_compiled_once():
     assert traced == [(3, 2)]
 
 
-@pytest.mark.parametrize(("option", "value"), [("rate", 0.0), ("rate", 1.5), ("samples", 0)])
+@pytest.mark.parametrize(
+    ("option", "value"), [("rate", 0.0), ("rate", -0.5), ("rate", 1.5), ("samples", 0)]
+)
 def test_a_weight_mirror_out_of_range_is_refused(option, value):
     with pytest.raises(ValueError, match=f"{option}={value} of a weight mirror must be"):
         bioflax.WeightMirror(**{option: value})
