@@ -415,7 +415,7 @@ def test_the_steps_of_a_sequence_count_as_examples_in_the_mean_jacobian():
 )
 def test_a_stack_under_a_layered_rule_has_an_angle_between_weights_for_each_layer(rule):
     model = bioflax.Stack(
-        lambda rngs: bioflax.Linear(4, 4, rule=rule, rngs=rngs), 3, rngs=streams()
+        lambda rngs: bioflax.Linear(4, 4, rule=rule, use_bias=False, rngs=rngs), 3, rngs=streams()
     )
     measured = aligned(model, lambda model, batch: jnp.sum(model(batch[0])))
     assert measured.weights["layers"].shape == (3,)
