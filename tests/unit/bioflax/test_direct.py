@@ -698,6 +698,18 @@ def test_indirect_feedback_needs_functions_that_keep_the_shape_and_no_stack():
         deep(2, "ifa", stacked=True)
 
 
+def test_indirect_feedback_goes_through_all_layers_of_a_block():
+    rngs = streams()
+    first, second, third = linear(4, 5, rngs), linear(5, 3, rngs), linear(3, 5, rngs)
+    blocks = [[first, jnp.tanh], [second, third]]
+    model = bioflax.DirectFeedback(blocks, linear(5, N_OUT, rngs), mode="ifa", rngs=rngs)
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    h = np.tanh(X @ double(first.kernel) + double(first.bias))
+    delta = (ERROR @ double(model.feedback[0])) * (1 - h**2)
+    wanted = (delta @ double(second.kernel) @ double(third.kernel)).sum(0)
+    np.testing.assert_allclose(found["blocks/1/layers/1/bias"], wanted, rtol=1e-12)
+
+
 def test_indirect_feedback_passes_a_block_of_functions_as_the_error_does():
     # No layer, so W is the identity: d_2 is d_1 through the transposed Jacobian of the function.
     rngs = streams()

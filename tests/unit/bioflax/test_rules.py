@@ -175,6 +175,15 @@ def test_fixed_feedback_is_in_no_parameter_count_no_norm_and_no_optimiser_state(
     assert sum(leaf.size for leaf in jax.tree.leaves(moments)) == 1 + 2 * (4 * 3 + 3)
 
 
+@pytest.mark.parametrize("name", FIXED)
+def test_fixed_feedback_receives_no_gradient_even_when_asked_for_one(name):
+    model = bioflax.Linear(4, 3, rule=RULES[name], rngs=streams())
+    wrt = nnx.DiffState(0, bioflax.Feedback)
+    x = jnp.ones((2, 4), jnp.float32)
+    (gradient,) = jax.tree.leaves(nnx.grad(lambda m: jnp.sum(m(x) ** 2), argnums=wrt)(model))
+    np.testing.assert_array_equal(gradient, np.zeros((4, 3)))
+
+
 # Kolen-Pollack -----------------------------------------------------------------------------------
 
 STEPS, RATE, DECAY = 10_000, 0.05, 0.004
