@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # Of each module, or folder of modules: where its tests are, in ``tests/unit/bioflax``.
 TESTS = {
     "__init__.py": ["layers"],
-    "alignment.py": ["alignment", "convert"],
+    "alignment.py": ["alignment", "convert", "rules"],
     "convert.py": ["convert", "alignment", "direct"],
     "direct.py": ["direct", "alignment", "convert"],
     "feedback.py": ["feedback", "rules", "layers"],
