@@ -243,9 +243,9 @@ class DirectFeedback(nnx.Module):
             *hs, y = jax.eval_shape(outputs, example, floats, rests)
             for i, h in enumerate(hs):
                 self._units(i, y, h)
-        except (TypeError, ValueError):
+        except Exception:
             if inferred:
-                return None  # a guess that did not fit; the first call knows
+                return None  # a guess that did not fit, in whatever way; the first call knows
             raise
         return y, hs
 

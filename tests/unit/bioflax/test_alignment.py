@@ -1,6 +1,7 @@
 """Angles: what they are, and that they compare a rule with backpropagation at the same place."""
 
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -82,9 +83,10 @@ def test_the_angle_to_nothing_is_not_a_number():
     assert jnp.isnan(bioflax.angle(jnp.ones(3), jnp.full(3, jnp.inf)))
 
 
-def test_arrays_of_different_shapes_have_no_angle():
-    with pytest.raises(ValueError, match=r"shapes \(3,\) and \(1, 3\)"):
-        bioflax.angle(jnp.ones(3), jnp.ones((1, 3)))
+@pytest.mark.parametrize(("a", "b"), [((3,), (1, 3)), ((1, 3), (3,))])
+def test_arrays_of_different_shapes_have_no_angle(a, b):
+    with pytest.raises(ValueError, match=re.escape(f"shapes {a} and {b}")):
+        bioflax.angle(jnp.ones(a), jnp.ones(b))
 
 
 # Against vectors computed by hand ----------------------------------------------------------------
@@ -316,13 +318,15 @@ def test_layers_are_found_in_containers_and_a_layer_called_twice_has_the_sum():
     np.testing.assert_allclose(found["parts/0"], d1 + d2, rtol=1e-4, atol=1e-5)
 
 
-def test_a_layer_called_on_two_sizes_has_no_signal_of_one_shape():
+@pytest.mark.parametrize(("first", "second"), [(6, 1), (1, 6)])
+def test_a_layer_called_on_two_sizes_has_no_signal_of_one_shape(first, second):
     model = nnx.Sequential(bioflax.Linear(4, 4, rule=FA, rngs=streams()))
 
     def two_sizes(model, batch):
-        return jnp.sum(model(batch[0])) + jnp.sum(model(batch[0][:1]))
+        return jnp.sum(model(batch[0][:first])) + jnp.sum(model(batch[0][:second]))
 
-    with pytest.raises(ValueError, match=r"layers/0 is called with outputs of shapes \(6, 4\) and"):
+    words = f"layers/0 is called with outputs of shapes ({first}, 4) and ({second}, 4)"
+    with pytest.raises(ValueError, match=re.escape(words)):
         signals(model, two_sizes)
 
 
@@ -387,12 +391,23 @@ def test_the_layers_of_a_stack_have_an_angle_each():
     for i in range(3):
         single.feedback[i + 1][...] = model.feedback[1][i]
     wanted = aligned(single)
-    for field in ("deltas", "gradients"):
+    for field in ("deltas", "gradients", "delta_ratios", "gradient_ratios"):
         found = getattr(measured, field)["blocks/1/layers/layers/0"]
         each = [getattr(wanted, field)[f"blocks/{i}/layers/0"] for i in (1, 2, 3)]
         np.testing.assert_allclose(found, each, rtol=1e-3)
-    each = [wanted.weights[f"blocks/{i}"] for i in (1, 2, 3)]
-    np.testing.assert_allclose(measured.weights["blocks/1"], each, rtol=1e-3)
+    for field in ("weights", "weight_ratios"):
+        each = [getattr(wanted, field)[f"blocks/{i}"] for i in (1, 2, 3)]
+        np.testing.assert_allclose(getattr(measured, field)["blocks/1"], each, rtol=1e-3)
+
+
+def test_the_steps_of_a_sequence_count_as_examples_in_the_mean_jacobian():
+    model = direct(stacked=2)
+    apart, steps = aligned(model), aligned(model, batch=[a.reshape(2, 3, -1) for a in BATCH])
+    for field in ("weights", "weight_ratios"):
+        found, wanted = getattr(steps, field), getattr(apart, field)
+        assert list(found) == list(wanted) == ["blocks/0", "blocks/1"]
+        for path in wanted:
+            np.testing.assert_allclose(found[path], wanted[path], rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -400,7 +415,7 @@ def test_the_layers_of_a_stack_have_an_angle_each():
 )
 def test_a_stack_under_a_layered_rule_has_an_angle_between_weights_for_each_layer(rule):
     model = bioflax.Stack(
-        lambda rngs: bioflax.Linear(4, 4, rule=rule, rngs=rngs), 3, rngs=streams()
+        lambda rngs: bioflax.Linear(4, 4, rule=rule, use_bias=False, rngs=rngs), 3, rngs=streams()
     )
     measured = aligned(model, lambda model, batch: jnp.sum(model(batch[0])))
     assert measured.weights["layers"].shape == (3,)

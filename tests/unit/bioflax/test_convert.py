@@ -1,5 +1,6 @@
 """Conversion: what is converted, what is left and why, and that the converted models learn."""
 
+import dataclasses
 import inspect
 
 import jax
@@ -210,7 +211,7 @@ def test_the_report_says_what_became_of_every_module_with_parameters(capsys):
     model = VisionTransformer(nnx.Rngs(0))
     _, report = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=streams(), report=True)
     assert str(report) == capsys.readouterr().out.rstrip("\n")
-    assert report.paths("exact") == ["blocks/1/first", "blocks/1/second"]
+    assert report.paths("EXACT".lower()) == ["blocks/1/first", "blocks/1/second"]
     assert report.paths("left") == ["blocks/0"]
     first, *rows = str(report).splitlines()
     assert first == "FeedbackAlignment(): 8 layers converted"
@@ -220,6 +221,15 @@ def test_the_report_says_what_became_of_every_module_with_parameters(capsys):
         ("blocks/1/attention/query", "LinearGeneral", "converted"),
     }
     assert len({row.index(row.split()[1], 8) for row in rows}) == 1  # in columns
+
+
+def test_what_was_done_and_what_was_measured_cannot_be_rewritten():
+    model = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
+    _, report = bioflax.convert(model, bioflax.Backprop(), report=True)
+    measured = bioflax.Alignment({}, {}, {}, {}, {}, {})
+    for record in (report, report.entries[0], measured):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(record, dataclasses.fields(record)[0].name, None)
 
 
 def test_strict_conversion_refuses_what_cannot_be_decoupled_unless_it_is_skipped():
@@ -258,7 +268,7 @@ def test_filters_choose_by_path_type_or_function(filters, wanted):
 
 
 def test_a_filter_that_names_nothing_is_refused_with_the_nearest_path():
-    words = "skip='bloks/0' is not the path of a module; nearest: 'blocks/0'"
+    words = "skip='bloks/0' is not the path of a module; nearest: 'blocks/0'$"
     with pytest.raises(ValueError, match=words):
         bioflax.convert(MLP(nnx.Rngs(0)), bioflax.Backprop(), skip="bloks/0")
     with pytest.raises(TypeError, match="only=3 is not a filter"):
@@ -288,10 +298,22 @@ def test_a_converted_layer_is_the_layer_made_under_the_rule(layer):
     assert shapes[0] == shapes[1]
 
 
+def test_the_batch_axes_of_a_general_layer_are_its_own_and_no_stack():
+    def layer(make, rngs):
+        return make((2, 3), 4, axis=(-2, -1), batch_axis={0: 5}, rngs=rngs)
+
+    made = layer(bioflax.LinearGeneral, nnx.Rngs(params=0, feedback=1))
+    plain = layer(nnx.LinearGeneral, nnx.Rngs(params=0))
+    converted = bioflax.convert(plain, bioflax.FeedbackAlignment(), rngs=nnx.Rngs(feedback=1))
+    np.testing.assert_array_equal(converted.feedback[...], made.feedback[...])
+
+
 def test_the_root_may_be_a_layer_and_its_parameters_stay_its_own():
     layer = nnx.Linear(4, 3, rngs=nnx.Rngs(0))
     converted = bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams())
     assert isinstance(converted, bioflax.Linear)
+    _, report = bioflax.convert(layer, bioflax.Backprop(), report=True)
+    assert str(report) == "Backprop(): 1 layers converted\n.  Linear  converted"
     converted.kernel[...] = converted.kernel[...] + 1
     assert not np.array_equal(layer.kernel[...], converted.kernel[...])
 
@@ -335,6 +357,24 @@ def test_a_users_own_layer_keeps_its_methods_and_has_its_product_swapped():
     assert type(again) is type(converted)
 
 
+class ByAttribute(nnx.Linear):
+    """A user's layer that multiplies by itself, with the product that Flax keeps for it."""
+
+    def __call__(self, x):
+        return self.dot_general(x, self.kernel[...], (((1,), (0,)), ((), ())))
+
+
+def test_a_users_own_layer_may_call_the_product_by_its_attribute():
+    layer = ByAttribute(4, 3, rngs=nnx.Rngs(0))
+    converted = bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams(), strict=True)
+    x = jnp.asarray(normal((2, 4), np.float32))
+    y, pull = jax.vjp(converted, x)
+    np.testing.assert_array_equal(y, layer(x))
+    (dx,) = pull(jnp.ones_like(y))
+    wanted = np.asarray(converted.feedback[...]).sum(1)
+    np.testing.assert_allclose(dx, np.stack([wanted] * 2), rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", [ByHand, Further])
 def test_a_users_own_layer_that_multiplies_by_itself_is_left_and_reported(kind):
     model = nnx.Sequential(kind(4, 3, rngs=nnx.Rngs(0)))
@@ -344,6 +384,35 @@ def test_a_users_own_layer_that_multiplies_by_itself_is_left_and_reported(kind):
     words = rf"layers/0 \({kind.__name__}\): uses kernel by itself"
     with pytest.raises(ValueError, match=words):
         bioflax.convert(model, rule, rngs=streams(), strict=True)
+
+
+def test_two_conversions_of_a_users_own_layer_have_one_class_and_one_structure():
+    # What is compiled for the one is then there for the other.
+    def structure():
+        layer = Scaled(4, 3, rngs=nnx.Rngs(0))
+        return nnx.split(bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams()))[0]
+
+    assert structure() == structure()
+
+
+class Gains(nnx.Module):
+    """A user's module with parameters of every rank below a matrix, and with a matrix if asked."""
+
+    def __init__(self, matrix):
+        self.scale, self.shift = nnx.Param(jnp.ones(())), nnx.Param(jnp.zeros(3))
+        if matrix:
+            self.table = nnx.Param(jnp.ones((3, 3)))
+
+
+def test_only_parameters_that_are_matrices_stand_in_the_way_of_a_conversion():
+    model = nnx.List([Gains(matrix=False), Gains(matrix=True)])
+    rule = bioflax.FeedbackAlignment()
+    _, report = bioflax.convert(model, rule, rngs=streams(), report=True)
+    found = [(entry.path, entry.action, entry.reason) for entry in report.entries]
+    assert found == [
+        ("0", "exact", "no weights for an error to go through"),
+        ("1", "left", "uses table by itself"),
+    ]
 
 
 def test_low_rank_adapters_are_left_and_their_layer_is_converted():
@@ -431,15 +500,27 @@ def test_layers_stacked_by_vmap_have_draws_of_their_own_of_the_size_of_one_layer
     np.testing.assert_array_equal(back.layers.kernel[...], model.layers.kernel[...])
 
 
+def test_layers_stacked_twice_by_vmap_have_draws_of_their_own_too():
+    def stacked(make, n):
+        return nnx.split_rngs(splits=n)(nnx.vmap(make))
+
+    layer = stacked(stacked(lambda rngs: nnx.Linear(40, 40, rngs=rngs), 3), 2)(nnx.Rngs(0))
+    converted = bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=streams())
+    b = np.asarray(converted.feedback[...])
+    assert b.shape == (2, 3, 40, 40)
+    np.testing.assert_allclose(b.std((-2, -1)), 1 / np.sqrt(40), rtol=0.1)
+    assert len(set(b[..., 0, 0].ravel().tolist())) == 6
+
+
 # Options of Flax's layers ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["Linear", "Conv", "Embed", "MultiHeadAttention", "LSTMCell"])
+@pytest.mark.parametrize("name", bioflax.layers.__all__)
 def test_layers_show_all_options_of_flax_and_the_rule(name):
     ours = list(inspect.signature(getattr(bioflax, name)).parameters)
-    flax = list(inspect.signature(getattr(nnx, name).__init__).parameters)[1:]
-    ours.remove("rule")
-    assert ours == flax
+    _, *flax = inspect.signature(getattr(nnx, name).__init__).parameters.values()
+    by_name = [p.name for p in flax if p.kind is p.KEYWORD_ONLY]
+    assert ours == [p.name for p in flax if p.name not in by_name] + ["rule", *by_name]
 
 
 def test_a_product_given_by_the_user_is_the_one_that_is_decoupled():

@@ -1,5 +1,7 @@
 """Direct feedback: its modes against hand-written ones, and any module as a block."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,21 +143,43 @@ def test_with_one_hidden_layer_direct_feedback_is_the_layered_rule(mode, rule):
         np.testing.assert_allclose(found["feedback/0"].T, wanted[1]["feedback"], rtol=1e-12)
 
 
-def test_feedback_drawn_in_every_call_is_bitwise_the_feedback_that_would_be_stored():
+@pytest.mark.parametrize("mode", ["dfa", "sdfa", "drtp"])
+def test_feedback_drawn_in_every_call_is_bitwise_the_feedback_that_would_be_stored(mode):
     def make(example):
         rngs = streams()
         conv = nnx.Conv(1, 2, (3, 3), param_dtype=jnp.float64, rngs=rngs)
         blocks = [[conv, jnp.tanh, flatten], [linear(18, 4, rngs), jnp.tanh]]
-        return bioflax.DirectFeedback(blocks, linear(4, N_OUT, rngs), rngs=rngs, example=example)
+        readout = linear(4, N_OUT, rngs)
+        return bioflax.DirectFeedback(blocks, readout, mode=mode, rngs=rngs, example=example)
 
     x = jnp.asarray(normal((3, 3, 3, 1)))
     stored, drawn = make(x), make(None)
     assert drawn.feedback is None
     assert [b.shape for b in stored.feedback] == [(N_OUT, 18), (N_OUT, 4)]
-    error = jnp.asarray(ERROR[:3])
-    found, wanted = (gradients(m, x, error)[0] for m in (drawn, stored))
+    call = {"error": jnp.asarray(ERROR[:3]), "target": jnp.asarray(TARGET[:3])}
+    found, wanted = (gradients(m, x, **call)[0] for m in (drawn, stored))
     for path, g in wanted.items():
         np.testing.assert_array_equal(found[path], g)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [(lambda h: h.reshape(7, 5), (7, 4)), (lambda h: h.mean((-3, -2)), (7, 2, 3, 4))],
+    ids=["reshaped", "pooled"],
+)
+def test_where_one_vector_is_no_input_of_the_net_its_feedback_is_drawn_in_every_call(
+    function, shape
+):
+    def make(example):
+        rngs = streams()
+        block = [linear(4, 5, rngs), function]
+        return bioflax.DirectFeedback([block], linear(5, N_OUT, rngs), rngs=rngs, example=example)
+
+    x = jnp.asarray(normal(shape))
+    stored, drawn = make(x), make(None)
+    assert drawn.feedback is None
+    found, wanted = (gradients(m, x, jnp.asarray(ERROR))[0] for m in (drawn, stored))
+    assert_same(found, wanted)
 
 
 def test_by_default_feedback_is_uniform_within_one_over_the_root_of_the_receiving_units():
@@ -391,10 +415,12 @@ def test_gradients_in_other_types_are_those_in_double_precision(mode, dtype):
         np.testing.assert_allclose(found[path], g, rtol=0, atol=DTYPES[dtype] * largest)
 
 
-def test_every_step_of_a_sequence_receives_its_own_error():
-    model = net(2)
-    found, _ = gradients(model, jnp.asarray(X)[None], jnp.asarray(ERROR)[None])
-    assert_same(found | {"x": found["x"][0]}, hand_written(model, "dfa"))
+@pytest.mark.parametrize("mode", MODES)
+def test_every_step_of_a_sequence_receives_its_own_error(mode):
+    model = net(2, mode=mode)
+    x, error, target = (jnp.asarray(a)[None] for a in (X, ERROR, TARGET))
+    found, _ = gradients(model, x, error, target=target)
+    assert_same(found | {"x": found["x"][0]}, hand_written(model, mode))
 
 
 class MeanOverTime(nnx.Module):
@@ -422,16 +448,35 @@ def test_a_pooled_sequence_has_feedback_for_all_steps_or_one_signal_for_each(bro
     np.testing.assert_allclose(found["blocks/0/kernel"], wanted, rtol=1e-12)
 
 
-def test_shared_feedback_is_one_matrix_of_which_each_block_takes_its_columns():
+def test_in_each_step_all_positions_may_receive_the_signal_of_that_step():
+    rngs = streams()
+    example = jax.ShapeDtypeStruct((2, 3, 6, 4), jnp.float64)  # batch, steps, positions, features
+    model = bioflax.DirectFeedback(
+        [linear(4, 5, rngs)], MeanOverTime(rngs), rngs=rngs, example=example, broadcast=True
+    )
+    x, error = normal((2, 3, 6, 4)), normal((2, 3, N_OUT), seed=1)
+    found, _ = gradients(model, jnp.asarray(x), jnp.asarray(error))
+    wanted = np.einsum("bspi,bso,oh->ih", x, error, np.asarray(model.feedback[0][...]))
+    np.testing.assert_allclose(found["blocks/0/kernel"], wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["dfa", "ifa", "sdfa", "drtp"])
+def test_shared_feedback_is_one_matrix_of_which_each_block_takes_its_columns(mode):
     widths = [4, 5, 3]
-    model = net(2, widths=widths, shared=True)
+    model = net(2, widths=widths, shared=True, mode=mode)
     (shared,) = (np.asarray(b[...]) for b in model.feedback)
     assert shared.shape == (N_OUT, 5)
-    separate = net(2, widths=widths)
+    separate = net(2, widths=widths, mode=mode)
     for i, b in enumerate(separate.feedback):
         b[...] = jnp.asarray(shared[:, : widths[i + 1]])
-    x, error = jnp.asarray(X), jnp.asarray(ERROR)
-    assert_same(gradients(model, x, error)[0], gradients(separate, x, error)[0])
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR), target=jnp.asarray(TARGET))
+    assert_same(found, hand_written(separate, mode))
+
+
+def test_the_shared_matrix_has_a_row_for_each_output_and_a_column_for_each_unit_of_the_widest():
+    example = jax.ShapeDtypeStruct((1, 3, 4), jnp.float64)
+    shared = net(2, widths=[4, 5, 6], shared=True, example=example)
+    assert [b.shape for b in shared.feedback] == [(N_OUT, 6)]
 
 
 # Deep nets ---------------------------------------------------------------------------------------
@@ -554,8 +599,10 @@ def test_target_projection_needs_a_target_of_the_shape_of_the_output():
     model = net(1, mode="drtp")
     with pytest.raises(ValueError, match="call the net with target="):
         model(jnp.asarray(X))
-    with pytest.raises(ValueError, match=r"target has shape \(7,\), the net's output \(7, 2\)"):
-        gradients(model, jnp.asarray(X), jnp.asarray(ERROR), target=jnp.arange(7))
+    for shape in ((7,), (7, 1), (7, 3)):
+        words = re.escape(f"target has shape {shape}, the net's output (7, 2)")
+        with pytest.raises(ValueError, match=words):
+            gradients(model, jnp.asarray(X), jnp.asarray(ERROR), target=jnp.ones(shape))
 
 
 def test_learned_feedback_must_be_stored():
@@ -585,25 +632,39 @@ def test_several_outputs_are_refused_with_the_name_of_the_module():
             model(jnp.asarray(X))
 
 
-def test_blocks_that_do_not_share_the_batch_axes_of_the_output_are_refused():
+@pytest.mark.parametrize(
+    ("block", "readout", "shape", "output"),
+    [
+        (lambda h: h, lambda h: h[:1], (7, 5), (1, 2)),
+        (lambda h: h[:1], lambda h: jnp.repeat(h, 7, axis=0), (1, 5), (7, 2)),
+        (lambda h: h.sum(-1), lambda h: jnp.stack([h] * 5, -1), (7,), (7, 2)),
+    ],
+    ids=["more", "fewer", "no_units"],
+)
+def test_blocks_that_do_not_share_the_batch_axes_of_the_output_are_refused(
+    block, readout, shape, output
+):
     rngs = streams()
-    with pytest.raises(ValueError, match=r"blocks\[0\] puts out .* \(7, 5\), the net .* \(1, 2\)"):
+    words = f"blocks[0] puts out an array of shape {shape}, the net one of shape {output}"
+    with pytest.raises(ValueError, match=re.escape(words)):
         bioflax.DirectFeedback(
-            [linear(4, 5, rngs)],
-            nnx.Sequential(lambda h: h[:1], linear(5, 2, rngs)),
+            [[linear(4, 5, rngs), block]],
+            nnx.Sequential(readout, linear(5, 2, rngs)),
             rngs=rngs,
             example=jnp.asarray(X),
         )
 
 
-def test_feedback_that_does_not_fit_the_input_is_refused_with_both_shapes():
+@pytest.mark.parametrize(("drawn", "steps"), [(3, 6), (6, 3)])
+def test_feedback_that_does_not_fit_the_input_is_refused_with_both_shapes(drawn, steps):
     rngs = streams()
-    example = jax.ShapeDtypeStruct((1, 3, 4), jnp.float64)
+    example = jax.ShapeDtypeStruct((1, drawn, 4), jnp.float64)
     model = bioflax.DirectFeedback(
         [linear(4, 5, rngs)], MeanOverTime(rngs), rngs=rngs, example=example
     )
-    with pytest.raises(ValueError, match=r"feedback\[0\] has shape \(2, 3, 5\), .* \(2, 6, 5\)"):
-        gradients(model, jnp.asarray(normal((7, 6, 4))), jnp.asarray(ERROR))
+    words = f"feedback[0] has shape (2, {drawn}, 5), but blocks[0] needs (2, {steps}, 5)"
+    with pytest.raises(ValueError, match=re.escape(words)):
+        gradients(model, jnp.asarray(normal((7, steps, 4))), jnp.asarray(ERROR))
 
 
 def test_state_shared_by_two_blocks_is_refused_and_shared_parameters_are_not():
@@ -625,14 +686,41 @@ def test_state_shared_by_two_blocks_is_refused_and_shared_parameters_are_not():
 
 def test_indirect_feedback_needs_functions_that_keep_the_shape_and_no_stack():
     rngs = streams()
-    flat = [linear(5, 4, rngs), lambda h: h[..., :2]]
-    model = bioflax.DirectFeedback(
-        [[linear(4, 5, rngs), jnp.tanh], flat], linear(2, 2, rngs), mode="ifa", rngs=rngs
-    )
-    with pytest.raises(ValueError, match=r"mode='ifa': in blocks\[1\] .* must keep the shape"):
-        gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    for function, n_out in (
+        (lambda h: h[..., :2], 2),
+        (lambda h: jnp.concatenate([h, h], axis=-1), 8),
+    ):
+        blocks = [[linear(4, 5, rngs), jnp.tanh], [linear(5, 4, rngs), function]]
+        model = bioflax.DirectFeedback(blocks, linear(n_out, 2, rngs), mode="ifa", rngs=rngs)
+        with pytest.raises(ValueError, match=r"mode='ifa': in blocks\[1\] .* must keep the shape"):
+            gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
     with pytest.raises(ValueError, match="give no Stack"):
         deep(2, "ifa", stacked=True)
+
+
+def test_indirect_feedback_goes_through_all_layers_of_a_block():
+    rngs = streams()
+    first, second, third = linear(4, 5, rngs), linear(5, 3, rngs), linear(3, 5, rngs)
+    blocks = [[first, jnp.tanh], [second, third]]
+    model = bioflax.DirectFeedback(blocks, linear(5, N_OUT, rngs), mode="ifa", rngs=rngs)
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    h = np.tanh(X @ double(first.kernel) + double(first.bias))
+    delta = (ERROR @ double(model.feedback[0])) * (1 - h**2)
+    wanted = (delta @ double(second.kernel) @ double(third.kernel)).sum(0)
+    np.testing.assert_allclose(found["blocks/1/layers/1/bias"], wanted, rtol=1e-12)
+
+
+def test_indirect_feedback_passes_a_block_of_functions_as_the_error_does():
+    # No layer, so W is the identity: d_2 is d_1 through the transposed Jacobian of the function.
+    rngs = streams()
+    first, last = linear(4, 5, rngs), linear(5, 5, rngs)
+    blocks = [[first, jnp.tanh], [lambda h: jnp.roll(h, 1, -1)], [last]]
+    model = bioflax.DirectFeedback(blocks, linear(5, N_OUT, rngs), mode="ifa", rngs=rngs)
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    h = np.tanh(X @ double(first.kernel) + double(first.bias))
+    delta = (ERROR @ double(model.feedback[0])) * (1 - h**2)
+    wanted = (np.roll(delta, -1, -1) @ double(last.kernel)).sum(0)
+    np.testing.assert_allclose(found["blocks/2/bias"], wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("blocks", "words"), [([], "blocks is empty"), ([3], "neither a module")])

@@ -81,6 +81,13 @@ def test_what_is_not_a_rule_is_refused_and_the_valid_ones_are_named(rule, make):
         make(4, 3, rule=rule, rngs=nnx.Rngs(0))
 
 
+@pytest.mark.parametrize("method", ["feedback", "weights"])
+def test_a_rule_that_does_not_say_what_one_of_the_two_methods_says_cannot_be_made(method):
+    half = type("Half", (bioflax.Rule,), {method: lambda *_: None})
+    with pytest.raises(TypeError, match="abstract class Half"):
+        half()
+
+
 def test_rules_are_equal_by_value_and_hashable():
     assert bioflax.KolenPollack() == bioflax.KolenPollack() != bioflax.FeedbackAlignment()
     assert len({bioflax.SignSymmetry(), bioflax.SignSymmetry(), bioflax.WeightMirror()}) == 2
@@ -166,6 +173,15 @@ def test_fixed_feedback_is_in_no_parameter_count_no_norm_and_no_optimiser_state(
     assert optax.tree.norm(params) == optax.tree.norm(exact)
     moments = optax.adam(0.1).init(params)
     assert sum(leaf.size for leaf in jax.tree.leaves(moments)) == 1 + 2 * (4 * 3 + 3)
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_fixed_feedback_receives_no_gradient_even_when_asked_for_one(name):
+    model = bioflax.Linear(4, 3, rule=RULES[name], rngs=streams())
+    wrt = nnx.DiffState(0, bioflax.Feedback)
+    x = jnp.ones((2, 4), jnp.float32)
+    (gradient,) = jax.tree.leaves(nnx.grad(lambda m: jnp.sum(m(x) ** 2), argnums=wrt)(model))
+    np.testing.assert_array_equal(gradient, np.zeros((4, 3)))
 
 
 # Kolen-Pollack -----------------------------------------------------------------------------------
@@ -379,7 +395,33 @@ def test_weight_mirror_leaves_layers_of_other_rules_alone_and_reaches_into_stack
     assert jax.tree.leaves(moved) == [False, True]
 
 
-@pytest.mark.parametrize(("option", "value"), [("rate", 0.0), ("rate", 1.5), ("samples", 0)])
+def test_a_mirror_step_of_one_sample_is_the_outer_product_of_a_layers_inputs_and_outputs():
+    # x' (x W) of one vector x has rank one, with the axes of a kernel before the last as inputs.
+    rule = bioflax.WeightMirror(rate=1.0, samples=1)
+    layer = bioflax.Conv(4, 6, (2, 3), rule=rule, param_dtype=jnp.float64, rngs=streams())
+    bioflax.mirror(layer, jax.random.key(0))
+    sizes = np.linalg.svd(np.asarray(layer.feedback[...]).reshape(2 * 3 * 4, 6))[1]
+    assert sizes[0] > 0
+    np.testing.assert_allclose(sizes[1:] / sizes[0], 0, atol=1e-12)
+
+
+def test_mirror_steps_of_one_model_are_compiled_once():
+    traced = []
+
+    class Watched(bioflax.WeightMirror):
+        def reflect(self, b, kernel, key):
+            traced.append(b.shape)
+            return super().reflect(b, kernel, key)
+
+    layer = bioflax.Linear(3, 2, rule=Watched(), rngs=streams())
+    for seed in range(3):
+        bioflax.mirror(layer, jax.random.key(seed))
+    assert traced == [(3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("rate", 0.0), ("rate", -0.5), ("rate", 1.5), ("samples", 0)]
+)
 def test_a_weight_mirror_out_of_range_is_refused(option, value):
     with pytest.raises(ValueError, match=f"{option}={value} of a weight mirror must be"):
         bioflax.WeightMirror(**{option: value})
