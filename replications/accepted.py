@@ -116,35 +116,22 @@ def accept(
             c.arm: read_run(run_file(results, c)) for c in cells if run_file(results, c).exists()
         }
         seeds = _common(runs) if len(runs) == len(cells) else []
-        if not seeds:
-            stays = name in spec.kept(paper, folder)
-            changes.append(f"{name}: not run" + (", the accepted results stay" if stays else ""))
-            if stays:
-                seeds = sorted(set(_read(paper, name, folder)["seed"]))
-                origins |= {cell: o for cell, o in before.items() if cell.startswith(f"{name}/")}
-            lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
-            continue
-        for cell in cells:
-            _check_origin(cell, runs[cell.arm], results / "datasets")
-            origins[f"{name}/{cell.arm}"] = runs[cell.arm].manifest
-        table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
-        table = table[table["seed"].isin(seeds)]
-        first_losses, fingerprints = baselines.first_losses(runs), _fingerprints(cells)
-        old, note = _beside(paper, cells, seeds, before, fingerprints, folder)
-        changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds{note}")
-        if old is not None:
-            table = pd.concat([_tall(old), table])
-            for key in (f"{name}/{c.arm}" for c in cells):
-                origins[key] = {**origins[key], "earlier": _since(before[key])}
-            if old["seed"].min() < min(seeds):
-                first_losses = baselines.read(target / f"{name}.first_losses.csv")
-        seeds = sorted(set(table["seed"]))
-        files[f"{name}.runs.csv"] = _wide(table, [cell.arm for cell in cells])
-        files[f"{name}.fingerprints.csv"] = fingerprints
-        files[f"{name}.first_losses.csv"] = first_losses
-        files[f"{name}.aggregates.csv"] = baselines.aggregates(table)
-        aggregates = f"{name}.aggregates.csv"
-        changes += baselines.renewed(target / aggregates, files[aggregates])
+        if seeds:
+            for cell in cells:
+                _check_origin(cell, runs[cell.arm], results / "datasets")
+            frames, found, note = _renewed(paper, cells, runs, seeds, before, folder)
+            changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds{note}")
+            aggregates = f"{name}.aggregates.csv"
+            changes += baselines.renewed(target / aggregates, frames[aggregates])
+            seeds = sorted(set(frames[f"{name}.runs.csv"].index.get_level_values("seed")))
+            files |= frames
+            origins |= found
+        elif name in spec.kept(paper, folder):
+            changes.append(f"{name}: not run, the accepted results stay")
+            seeds = sorted(set(_read(paper, name, folder)["seed"]))
+            origins |= {cell: o for cell, o in before.items() if cell.startswith(f"{name}/")}
+        else:
+            changes.append(f"{name}: not run")
         lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
     say("\n".join(changes))
     if not yes and ask("Accept them? [y/N] ").strip().lower() not in ("y", "yes"):
@@ -160,6 +147,36 @@ def accept(
     judged = claims.judge(paper, ACCEPTED, results, folder)
     baselines.write_verdicts(target, {claim["id"]: claim["verdict"] for claim in judged})
     return 0
+
+
+def _renewed(
+    paper: str,
+    cells: Sequence[Cell],
+    runs: Mapping[str, Run],
+    seeds: Sequence[int],
+    before: Origins,
+    folder: Path,
+) -> tuple[dict[str, pd.DataFrame], Origins, str]:
+    """An experiment's files, the origins of its cells, and a word on the seeds accepted before."""
+    name, arms = cells[0].experiment, [cell.arm for cell in cells]
+    table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
+    table = table[table["seed"].isin(seeds)]
+    first_losses, fingerprints = baselines.first_losses(runs), _fingerprints(cells)
+    origins = {f"{name}/{arm}": runs[arm].manifest for arm in arms}
+    old, note = _beside(paper, cells, seeds, before, fingerprints, folder)
+    if old is not None:
+        table = pd.concat([_tall(old), table])
+        origins = {key: {**new, "earlier": _since(before[key])} for key, new in origins.items()}
+        if old["seed"].min() < min(seeds):
+            kept = folder_of(paper, folder) / f"{name}.first_losses.csv"
+            first_losses = baselines.read(kept)
+    frames = {
+        f"{name}.runs.csv": _wide(table, arms),
+        f"{name}.fingerprints.csv": fingerprints,
+        f"{name}.first_losses.csv": first_losses,
+        f"{name}.aggregates.csv": baselines.aggregates(table),
+    }
+    return frames, origins, note
 
 
 def _beside(
@@ -182,8 +199,8 @@ def _beside(
     count = old["seed"].nunique()
     if not count:
         return None, ""
-    kept = baselines.read(folder_of(paper, folder) / f"{name}.fingerprints.csv")
-    moved = baselines.differences(kept, fingerprints, baselines.tolerances("fingerprints", kept))
+    kept = folder_of(paper, folder) / f"{name}.fingerprints.csv"
+    moved = baselines.renewed(kept, fingerprints)
     specs = [before.get(f"{name}/{c.arm}", {}).get("spec_digest") for c in cells]
     if moved or specs != [c.digest for c in cells]:
         return None, f"; {count} accepted before go, today's code makes other runs"

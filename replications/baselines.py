@@ -70,8 +70,7 @@ def experiments(paper: str, view: str, folder: Path = spec.HERE) -> list[str]:
     """Those that have baselines of their own: what the preset quick runs as it is has quick's."""
     if view == spec.ACCEPTED:
         return spec.kept(paper, folder)
-    cells = spec.cells(paper, view, folder)
-    names = dict.fromkeys(cell.experiment for cell in cells)
+    names = spec.experiments(paper, view, folder)
     return [n for n in names if view == "quick" or not spec.also_quick(paper, n, folder)]
 
 
@@ -350,11 +349,12 @@ def read_origins(target: Path) -> dict[str, dict[str, Any]]:
 
 def write_origins(target: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
     """What the manifests say on where each cell's numbers come from, one line per cell."""
-    lines = [
-        f'"{cell}": {json.dumps({key: manifest.get(key) for key in keys})}'
-        for cell, manifest in manifests.items()
-        # ``earlier``: where seeds that were accepted before come from.
-        for keys in [[*ORIGIN, *({"earlier"} & manifest.keys())]]
-    ]
+    lines = [f'"{cell}": {json.dumps(_origin(manifest))}' for cell, manifest in manifests.items()]
     with atomically(target / "manifest.json") as temporary:
         temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _origin(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: manifest.get(key) for key in ORIGIN}
+    # Where seeds that were accepted before come from.
+    return found | {"earlier": manifest["earlier"]} if "earlier" in manifest else found

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import figures
+from replications import spec
 from replications.errors import UserError, nearest
 from replications.files import atomically
 from replications.schema import Strict, parse, read_yaml
@@ -39,6 +40,20 @@ def published(paper: str) -> dict[tuple[str, str, str], Published]:
     rows = read_yaml(path) if path.is_file() else []
     numbers = [parse(Published, row, f"{path.name}: entry {i}") for i, row in enumerate(rows, 1)]
     return {(n.experiment, n.arm, n.measure): n for n in numbers}
+
+
+def drawable(paper: str, view: str) -> list[str]:
+    """The figures of a paper that are drawn of a preset's results, or of what was accepted at full scale.
+
+    Without full-scale results in it a figure is the quick run's own. Of features, and so of embeddings,
+    none are accepted.
+    """
+    known = set(spec.experiments(paper, view))
+    names = [name for name, figure in figures.of(paper).items() if figure.drawable(known)]
+    if view != spec.ACCEPTED:
+        return names
+    kept = set(spec.kept(paper))
+    return [name for name in names if kept & set(figures.find(paper, name).needs)]
 
 
 def draw(paper: str, name: str, tables: figures.Tables) -> "Figure":

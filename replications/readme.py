@@ -60,17 +60,8 @@ class Picture(NamedTuple):
 
 def pictures(paper: str) -> Iterator[Picture]:
     """A paper's first figure of what was accepted at full scale, and the first of a quick run."""
-    drawable, kept = set(spec.accepted(paper)), set(spec.kept(paper))
-    known = {cell.experiment for cell in spec.cells(paper, spec.PRESETS[0])}
-    full = [
-        n for n, f in figures.of(paper).items() if f.experiments & kept and f.drawable(drawable)
-    ]
-    quick = [n for n, f in figures.of(paper).items() if f.drawable(known)]
-    for file, view, names in (
-        ("full_scale.png", spec.ACCEPTED, full),
-        ("picture.png", spec.PRESETS[0], quick),
-    ):
-        for name in names[:1]:
+    for file, view in (("full_scale.png", spec.ACCEPTED), ("picture.png", spec.PRESETS[0])):
+        for name in plotting.drawable(paper, view)[:1]:
             yield Picture(spec.HERE / paper / file, view, name, figures.find(paper, name))
 
 

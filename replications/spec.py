@@ -370,6 +370,13 @@ def protocol(view: str) -> str:
     return "paper" if view == ACCEPTED else view
 
 
+def experiments(paper: str, view: str, folder: Path = HERE) -> list[str]:
+    """The experiments of a paper that a preset has cells of, or that there are at full scale."""
+    if view == ACCEPTED:
+        return accepted(paper, folder)
+    return list(dict.fromkeys(cell.experiment for cell in cells(paper, view, folder)))
+
+
 def also_quick(paper: str, experiment: str, folder: Path = HERE) -> bool:
     """Whether the preset quick runs an experiment of the preset paper as it is, seeds included."""
     if not {"quick", "paper"} <= load(paper, folder).experiments[experiment].presets.keys():

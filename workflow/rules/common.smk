@@ -5,7 +5,7 @@ from pathlib import Path
 
 import figures
 from replications import config as checked_config
-from replications import datasets, provenance, spec
+from replications import datasets, plotting, provenance, spec
 from replications.errors import UserError
 
 try:
@@ -52,13 +52,6 @@ wildcard_constraints:
     dataset="|".join(datasets.SOURCES),
 
 
-def experiments(paper, preset):
-    """The experiments of a paper that have cells under a preset, in the order of its file."""
-    if preset == spec.ACCEPTED:
-        return spec.accepted(paper)
-    return list(dict.fromkeys(cell.experiment for cell in spec.cells(paper, preset)))
-
-
 def everything(paper):
     """All that is made for one paper."""
     return products(paper, PRESET) + (products(paper, spec.ACCEPTED) if paper in SHOWN else [])
@@ -70,7 +63,7 @@ def products(paper, preset):
         *tables(paper, preset),
         *(
             f"{FIGURE}.{suffix}".format(preset=preset, paper=paper, figure=figure)
-            for figure in drawable(paper, preset)
+            for figure in plotting.drawable(paper, preset)
             for suffix in FORMATS
         ),
         f"results/{preset}/{paper}/tables/summary.html",
@@ -79,21 +72,10 @@ def products(paper, preset):
     ]
 
 
-def drawable(paper, preset):
-    """The figures of a paper that can be drawn from the experiments of a preset."""
-    known = set(experiments(paper, preset))
-    names = [name for name, figure in FIGURES[paper].items() if figure.drawable(known)]
-    if preset != spec.ACCEPTED:
-        return names
-    # Without full-scale results in it a figure is quick's own. Of features, and so of embeddings, none are kept.
-    kept = set(spec.kept(paper))
-    return [name for name in names if kept & set(FIGURES[paper][name].needs)]
-
-
 def tables(paper, preset):
     return [
         TABLE.format(preset=preset, paper=paper, experiment=experiment)
-        for experiment in experiments(paper, preset)
+        for experiment in spec.experiments(paper, preset)
     ]
 
 
@@ -139,7 +121,7 @@ def tables_of_paper(wildcards):
 
 
 def tables_of_figure(wildcards):
-    known = experiments(wildcards.paper, wildcards.preset)
+    known = spec.experiments(wildcards.paper, wildcards.preset)
     return [
         TABLE.format(preset=wildcards.preset, paper=wildcards.paper, experiment=table)
         for table in FIGURES[wildcards.paper][wildcards.figure].needs

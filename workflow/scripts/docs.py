@@ -125,10 +125,10 @@ def _papers() -> str:
     for paper in spec.papers():
         content, folder = spec.load(paper), f"../../replications/{paper}"
         parts.append(f"### [{content.title}]({folder}/README.md)\n\n{content.reference}.")
-        shown = next(
-            picture.file.name for picture in readme.pictures(paper) if picture.file.exists()
-        )
-        parts.append(f"[![{content.title}]({folder}/{shown})]({folder}/README.md)")
+        shown = [picture.file.name for picture in readme.pictures(paper) if picture.file.exists()]
+        parts += [
+            f"[![{content.title}]({folder}/{file})]({folder}/README.md)" for file in shown[:1]
+        ]
     return "\n\n".join(parts) + "\n"
 
 

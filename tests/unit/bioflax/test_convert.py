@@ -211,6 +211,7 @@ def test_the_report_says_what_became_of_every_module_with_parameters(capsys):
     model = VisionTransformer(nnx.Rngs(0))
     _, report = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=streams(), report=True)
     assert str(report) == capsys.readouterr().out.rstrip("\n")
+    # Asked for by a string of its own: it is the value that counts.
     assert report.paths("EXACT".lower()) == ["blocks/1/first", "blocks/1/second"]
     assert report.paths("left") == ["blocks/0"]
     first, *rows = str(report).splitlines()
