@@ -34,7 +34,7 @@ def span(node: ast.expr) -> tuple[tuple[int, int], tuple[int, int]]:
     return (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
 
 
-def behaves(path: str, place: tuple[int, int]) -> bool:
+def behaves(path: str, row: int, column: int) -> bool:
     """Whether the operator at this place of a module computes something."""
     nodes = list(ast.walk(ast.parse((ROOT / path).read_text())))
     fields = [getattr(node, field, None) for node in nodes for field in ("annotation", "returns")]
@@ -42,26 +42,30 @@ def behaves(path: str, place: tuple[int, int]) -> bool:
     operations = [span(node) for node in nodes if isinstance(node, ast.BinOp)]
 
     def inside(spans: list[tuple[tuple[int, int], tuple[int, int]]]) -> bool:
-        return any(start <= place < end for start, end in spans)
+        return any(start <= (row, column) < end for start, end in spans)
 
     return inside(operations) and not inside(annotations)
 
 
+def guards(path: str, row: int, column: int) -> bool:
+    """Whether a constant is that of ``strict=True``: for lists of one length no input tells it."""
+    line = (ROOT / path).read_text().splitlines()[row - 1]
+    return line[:column].endswith("strict=")
+
+
 def drop(session: str) -> None:
     with sqlite3.connect(session) as db:
-        operators = db.execute(
-            "SELECT job_id, module_path, start_pos_row, start_pos_col FROM mutation_specs"
-            " WHERE operator_name LIKE 'core/ReplaceBinaryOperator%'"
-        ).fetchall()
-        idle = [(job,) for job, path, *place in operators if not behaves(path, tuple(place))]
-        # A guard in the code, for lists of one length: no input can make them differ.
-        guards = db.execute(
-            "SELECT job_id, module_path, start_pos_row, start_pos_col FROM mutation_specs"
-            " WHERE operator_name = 'core/ReplaceTrueWithFalse'"
-        ).fetchall()
-        lines = {path: (ROOT / path).read_text().splitlines() for _, path, *_ in guards}
-        idle += [
-            (j,) for j, path, row, col in guards if lines[path][row - 1][:col].endswith("strict=")
+
+        def mutants(operators: str) -> list[tuple[str, str, int, int]]:
+            return db.execute(
+                "SELECT job_id, module_path, start_pos_row, start_pos_col FROM mutation_specs"
+                " WHERE operator_name LIKE ?",
+                (operators,),
+            ).fetchall()
+
+        idle = [
+            *((m[0],) for m in mutants("core/ReplaceBinaryOperator%") if not behaves(*m[1:])),
+            *((m[0],) for m in mutants("core/ReplaceTrueWithFalse") if guards(*m[1:])),
         ]
         for table in ("mutation_specs", "work_items"):
             db.executemany(f"DELETE FROM {table} WHERE job_id = ?", idle)
