@@ -203,6 +203,15 @@ def right_angle(axes: "Axes") -> None:
     axes.set_yticks(range(0, 91, 15))
 
 
+def error_axis(axes: "Axes", name: str, ticks: tuple[float, ...]) -> None:
+    """A logarithmic axis of errors in percent, from the first of ``ticks`` to 100."""
+    axes.set_yscale("log")
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(ticks[0], 100)
+    axes.set_ylabel(f"{name} error (%)")
+
+
 def seeds(*drawn: "DataFrame") -> str:
     """How many runs were drawn, and how many of them have diverged."""
     counts = [len(runs.columns) for runs in drawn]

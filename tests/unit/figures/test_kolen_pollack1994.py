@@ -42,10 +42,19 @@ def law_table():
 def image_table():
     curves = {}
     for look in kolen_pollack1994.AKROUT:
-        curves[look.arm, "test_error", ""] = lambda t, s: 0.1 + 0.8 * np.exp(-t / 200) + 0.001 * s
+        for name in ("test_error", "train_error"):
+            curves[look.arm, name, ""] = lambda t, s: 0.1 + 0.8 * np.exp(-t / 200) + 0.001 * s
     for look, name in product(kolen_pollack1994.ALIGNED, kolen_pollack1994.ANGLES):
         curves[look.arm, *name.split("/")] = lambda t, s: 10 + s + 80 * np.exp(-t / 300)
     return table(curves, 3, 250)
+
+
+def rates_table():
+    arms = ("backprop_0.05", "weight_mirror_0.2")
+    curves = {
+        (arm, f"{name}_error", ""): lambda t, s: 0.02 for arm in arms for name in ("test", "train")
+    }
+    return table(curves, 1, 469)
 
 
 def period_table():
@@ -65,6 +74,7 @@ def tables():
         "law": law_table(),
         **{name: period_table() for name in tasks},
         **{name: image_table() for name in images},
+        "mnist_mirror_rates": rates_table(),
     }
 
 
@@ -79,10 +89,10 @@ def test_every_experiment_that_a_figure_needs_exists_in_the_paper_preset(name):
     assert set(figures.find(PAPER, name).needs) <= experiments
 
 
-def test_all_figures_but_that_of_cifar_can_be_drawn_without_a_download():
+def test_the_figures_of_quick_are_those_without_a_download_or_a_rate_of_full_scale_alone():
     experiments = {cell.experiment for cell in spec.cells(PAPER, "quick")}
     drawn = [name for name in NAMES if experiments.issuperset(figures.find(PAPER, name).needs)]
-    assert drawn == [name for name in NAMES if name != "cifar10"]
+    assert drawn == [name for name in NAMES if name not in ("cifar10", "mirror_rates")]
 
 
 def test_the_lines_of_the_law_are_those_of_the_decays_of_the_experiments(drawings):
@@ -158,3 +168,24 @@ def test_an_arm_missing_from_the_table_is_an_error_and_no_gap(tables):
     mnist = tables["mnist"]
     with pytest.raises(UserError, match="no test_error of arm 'weight_mirror'"):
         plotting.draw(PAPER, "mnist", {"mnist": mnist[mnist.arm != "weight_mirror"]})
+
+
+def test_each_rule_is_drawn_at_both_rates_and_each_log_at_the_last_pass(drawings):
+    for axes in drawings["mirror_rates"].axes:
+        lines = [line for line in axes.get_lines() if len(line.get_xdata()) > 1]
+        assert [line.get_label() for line in lines] == [
+            look.label for look in kolen_pollack1994.RATES
+        ]
+        ends = {line.get_label(): line.get_ydata()[-1] for line in lines}
+        assert ends["backprop, 0.05"] == ends["weight mirror, 0.2"] == pytest.approx(2)
+        assert ends["backprop, rate 0.2"] == pytest.approx(10.1, abs=0.1)
+    diamonds = [
+        line for line in drawings["mirror_rates"].axes[0].get_lines() if len(line.get_xdata()) == 1
+    ]
+    said = [
+        plotting.published(PAPER)["mnist", arm, "test_error"].value
+        for arm in ("backprop", "weight_mirror")
+    ]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in diamonds] == [
+        (400, v) for v in said
+    ]

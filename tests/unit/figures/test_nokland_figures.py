@@ -255,3 +255,15 @@ def test_the_picture_of_features_is_drawn_from_the_table_of_the_embedding_alone(
     first = [p.read_bytes() for p in plotting.plot(PAPER, "features", "paper", tmp_path)]
     again = [p.read_bytes() for p in plotting.plot(PAPER, "features", "paper", tmp_path)]
     assert first == again
+
+
+def test_the_three_starts_of_feedback_alignment_are_drawn_with_both_their_errors(tables, drawings):
+    both = pd.concat([tables["mnist_7x240"], tables["mnist_7x240_starts"]])
+    for axes, measure in zip(
+        drawings["starts_7x240"].axes, ("test_error", "train_error"), strict=True
+    ):
+        lines = [line for line in axes.get_lines() if len(line.get_xdata()) > 1]
+        for line, look in zip(lines, nokland2016.STARTS, strict=True):
+            runs = 100 * style.runs(both, look.arm, measure, x="epoch").iloc[1:]
+            drawn = runs.clip(lower=nokland2016.FLOOR).mean(axis=1)
+            np.testing.assert_allclose(line.get_ydata(), drawn)
