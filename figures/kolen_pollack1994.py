@@ -1,7 +1,7 @@
 """The pictures of Kolen and Pollack 1994: its law, and the nets of Akrout et al. 2019."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from figures import Figure, PublishedValues, Tables, style
 from figures.style import Look
@@ -188,7 +188,9 @@ def synchronisation(tables: Tables, published: PublishedValues) -> "Drawing":
         share = (100 * accuracy / accuracy.iloc[-1]).mean(axis=1)
         angle = style.runs(table, look.arm, "weight_angle", "readout").mean(axis=1)
         axes.plot(angle, share, look.line, color=look.colour, label=look.label)
-        axes.plot(angle.iloc[-1:], share.iloc[-1:], "o", color=look.colour, clip_on=False)
+        # A ring, which shows around another's dot at the same place.
+        end: dict[str, Any] = {"markerfacecolor": "none", "markersize": 7} if look.half else {}
+        axes.plot(angle.iloc[-1:], share.iloc[-1:], "o", color=look.colour, clip_on=False, **end)
     axes.axhline(90, color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
     axes.axvline(5, color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
     axes.set_xlim(100, 0)
@@ -197,7 +199,7 @@ def synchronisation(tables: Tables, published: PublishedValues) -> "Drawing":
     axes.set_xlabel("angle between W and B at the readout (°)")
     axes.set_ylabel("accuracy (% of the final one)")
     figure.legend(loc="outside upper left", ncols=2)
-    style.footer(figure, style.seeds(*drawn), "means", "dots: the end", "dashed: 90 %, 5°")
+    style.footer(figure, style.seeds(*drawn), "means", "dots and ring: the end", "dashed: 90 %, 5°")
     return figure
 
 

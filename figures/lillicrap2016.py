@@ -92,7 +92,7 @@ def nonlinear(tables: Tables, published: PublishedValues) -> "Drawing":
         (Look("feedback_alignment_4", "4 layers, hidden layer 2", ":"), "hidden_2"),
     ):
         style.trace(angle, style.runs(table, look.arm, "delta_angle", layer), look, "sd", unit=1e5)
-    angle.legend(loc="upper right", bbox_to_anchor=(1, 0.89))
+    angle.legend(loc="lower right")
     _angle(angle, "backprop", "examples (10⁵)")
     sources = style.sources(published["nonlinear", look.arm, "test_nse"] for look in NONLINEAR)
     style.footer(figure, style.seeds(*drawn), QUARTILES, SD, sources)
