@@ -28,7 +28,7 @@ from replications.statistics import VERDICTS, Region, Verdict
 Preset = Literal["quick", "paper"]
 # An experiment's tidy table; None where it has not been run at full scale.
 Table = Callable[[str], pd.DataFrame | None]
-SYMBOLS: dict[Verdict, str] = {
+SYMBOLS: dict[str, str] = {
     "reproduced": "✔",
     "inconclusive": "?",
     "not run": "-",
@@ -80,6 +80,9 @@ class At(Strict):
         return f"{self.take} from {since}" + (f" to {self.to_step}" if self.to_step else " on")
 
 
+END = At(take="last")
+
+
 class Quantity(Strict):
     """One number per seed: a measure of an arm at a record."""
 
@@ -87,7 +90,7 @@ class Quantity(Strict):
     arm: str
     measure: spec.Measure
     layer: str = ""
-    at: At = At(take="last")
+    at: At = END
     # Of every record, before ``at`` takes one. accuracy: 1 - an error.
     scale: Literal["plain", "log10", "percent", "accuracy"] = "plain"
 

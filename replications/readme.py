@@ -13,16 +13,17 @@ from typing import NamedTuple
 import pandas as pd
 
 import figures
-from replications import accepted, baselines, claims, plotting, spec
+from replications import accepted, baselines, claims, plotting, spec, statistics
 from replications.errors import UserError
 from replications.files import atomically
 from replications.results import paper_folder
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 HEAD = (
-    "| experiment | rule or variant | measure | data | ours, mean ± sd (n) | published | place, certainty "
-    "| difference |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| experiment | rule or variant | measure | data | ours, mean ± sd (n) | 95 % interval | published "
+    "| place, certainty | difference | claims |\n" + "| --- " * 10 + "|"
 )
+LOGARITHM = "(log10)"  # ends the name of what was averaged as a logarithm
 VERDICTS = "| claim | full scale | quick | in words |\n| --- | --- | --- | --- |"
 
 
@@ -77,7 +78,7 @@ def take_pictures(folder: Path) -> None:
 
 def _paper(paper: str) -> str:
     content = spec.load(paper)
-    rows = [row for preset in reversed(spec.PRESETS) for row in _numbers(paper, preset)]
+    rows = list(_numbers(paper))
     verdicts = list(_verdicts(paper))
     parts = [f"### [{content.title}](replications/{paper}/README.md)", content.reference + "."]
     shown = ""
@@ -96,40 +97,65 @@ def _paper(paper: str) -> str:
     return "\n\n".join(parts)
 
 
-def _numbers(paper: str, preset: str) -> Iterator[str]:
-    """One row per published number of which this preset has an accepted counterpart."""
-    folder = baselines.folder_of(paper, preset)
-    for (experiment, arm, measure), published in plotting.published(paper).items():
-        file = folder / f"{experiment}.aggregates.csv"
-        if not file.exists():
-            continue
-        found = baselines.read(file)
-        names = [f"{arm}/{measure}", f"{arm}/{measure} (log10)"]
-        row = next((found.loc[name] for name in names if name in found.index), None)
-        if row is not None:
-            logarithmic = names[1] in found.index
-            yield _row(paper, preset, row, logarithmic, published)
+def _numbers(paper: str) -> Iterator[str]:
+    """One row per published number that has an accepted counterpart: at full scale, or else quick."""
+    judged = {preset: _judged(paper, preset) for preset in spec.PRESETS}
+    for key, published in plotting.published(paper).items():
+        for preset in reversed(spec.PRESETS):
+            row = _aggregate(paper, preset, published)
+            if row is not None:
+                yield _row(paper, preset, row, published, judged[preset].get(key, []))
+                break
 
 
-def _row(  # type: ignore[no-untyped-def]
-    paper: str, preset: str, row: pd.Series, logarithmic: bool, published
+def _aggregate(paper: str, preset: str, published: plotting.Published) -> pd.Series | None:
+    """What was accepted under a preset beside a published number, or beside its logarithm."""
+    file = baselines.folder_of(paper, preset) / f"{published.experiment}.aggregates.csv"
+    if not file.exists():
+        return None
+    found = baselines.read(file)
+    name = f"{published.arm}/{published.measure}"
+    return next((found.loc[n] for n in (name, f"{name} {LOGARITHM}") if n in found.index), None)
+
+
+def _judged(paper: str, preset: str) -> dict[tuple[str, str, str], list[str]]:
+    """The claims that a measure's end takes part in, with their accepted verdicts."""
+    verdicts = baselines.accepted_verdicts(baselines.folder_of(paper, preset))
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for claim in claims.load(paper):
+        shown = f"{claim.id} {claims.SYMBOLS[verdicts.get(claim.id, 'not run')]}"
+        ends = [q for part in claim.under(preset)[1] for q in part.quantities if q.at == claims.END]
+        for place in dict.fromkeys(
+            (q.experiment, q.arm, f"{q.measure}/{q.layer}".rstrip("/")) for q in ends
+        ):
+            found.setdefault(place, []).append(shown)
+    return found
+
+
+def _row(
+    paper: str, preset: str, row: pd.Series, published: plotting.Published, judged: list[str]
 ) -> str:
     cell = spec.cell(paper, published.experiment, published.arm, preset)
     percent = published.unit == "%"
     mean, sd = (100 * row["mean"], 100 * row["sd"]) if percent else (row["mean"], row["sd"])
+    logarithmic = str(row.name).endswith(LOGARITHM)
     value = published.value
     if logarithmic and not published.unit.startswith("log10"):
         value = math.log10(value)
     unit = " %" if percent else ""
     power = "log10 " if logarithmic else ""
-    spread = f" ± {sd:.2f}" if row["n"] > 1 else ""
+    spread = interval = ""
+    if row["n"] > 1:
+        _, low, high = statistics.students_interval(mean, sd, int(row["n"]))
+        spread, interval = f" ± {sd:.2f}", f"{low:.2f} to {high:.2f}"
     ours = f"{power}{mean:.2f}{spread}{unit} ({row['n']:.0f})"
     theirs = f"{power}{value:.2f}{unit}"
     data = f"{cell.dataset}, {preset}" if cell.dataset else "synthetic"
     measure = published.measure.replace("_", " ").replace("/", ", ")
     return (
-        f"| {cell.experiment} | {cell.arm.replace('_', ' ')} | {measure} | {data} | {ours} "
-        f"| {theirs} | {published.place}, {published.certainty} | {mean - value:+.2f}{unit} |"
+        f"| {cell.experiment} | {cell.arm.replace('_', ' ')} | {measure} | {data} | {ours} | {interval} "
+        f"| {theirs} | {published.place}, {published.certainty} | {mean - value:+.2f}{unit} "
+        f"| {', '.join(judged)} |"
     )
 
 
@@ -146,7 +172,7 @@ def _verdicts(paper: str) -> Iterator[str]:
 
 
 def _shown(verdict: str | None) -> str:
-    return f"{claims.SYMBOLS[verdict]} {verdict}" if verdict else ""  # type: ignore[index]
+    return f"{claims.SYMBOLS[verdict]} {verdict}" if verdict else ""
 
 
 def _not_run(paper: str) -> list[str]:

@@ -52,8 +52,12 @@ def mean_interval(values: Values, confidence: float = 0.95) -> Interval:
         return Interval(mean, mean, mean)
     if len(x) < 2:
         return Interval(mean, -inf, inf)
-    t = float(scipy.special.stdtrit(len(x) - 1, (1 + confidence) / 2))
-    half = t * float(x.std(ddof=1)) / sqrt(len(x))
+    return students_interval(mean, float(x.std(ddof=1)), len(x), confidence)
+
+
+def students_interval(mean: float, sd: float, n: int, confidence: float = 0.95) -> Interval:
+    """The same from what a table holds: the mean and the sample deviation of ``n`` >= 2 values."""
+    half = float(scipy.special.stdtrit(n - 1, (1 + confidence) / 2)) * sd / sqrt(n)
     return Interval(mean, mean - half, mean + half)
 
 

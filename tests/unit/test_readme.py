@@ -1,8 +1,12 @@
 """What README.md says is so: its commands exist, its numbers are the accepted ones."""
 
+import math
 import re
 import shlex
 from pathlib import Path
+
+import numpy as np
+import scipy
 
 from replications import __main__ as cli
 from replications import readme, spec
@@ -51,3 +55,45 @@ def test_a_readme_with_another_number_is_not_true(tmp_path):
     assert not readme.write(changed, check=True)
     readme.write(changed)
     assert changed.read_text() == TEXT
+
+
+def rows():
+    """The tables of numbers: the cells of each row, by heading."""
+    heading = None
+    for line in TEXT.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if line.startswith("| experiment |"):
+            heading = cells
+        elif heading and line.startswith("| ") and not line.startswith("| ---"):
+            yield dict(zip(heading, cells, strict=True))
+        elif not line.startswith("|"):
+            heading = None
+
+
+def test_a_published_number_has_one_row_of_full_scale_where_that_was_accepted():
+    keys = ("experiment", "rule or variant", "measure", "place, certainty")
+    found = [tuple(row[key] for key in keys) for row in rows()]
+    assert found
+    assert len(found) == len(set(found))
+    kept = {name for paper in spec.papers() for name in spec.kept(paper)}
+    scales = {row["experiment"]: row["data"] for row in rows()}
+    assert all("quick" not in scales[name] for name in kept & scales.keys())
+
+
+def test_the_interval_of_a_row_is_student_s():
+    several = [row for row in rows() if row["95 % interval"]]
+    assert several
+    for row in several:
+        numbers = re.findall(r"-?\d+\.?\d*", row["ours, mean ± sd (n)"].removeprefix("log10"))
+        mean, sd, n = float(numbers[0]), float(numbers[1]), int(numbers[2])
+        low, high = map(float, row["95 % interval"].split(" to "))
+        ends = scipy.stats.t.interval(0.95, n - 1, mean, sd / math.sqrt(n))
+        # Both are rounded to two digits, and the deviation is multiplied by up to 9.
+        np.testing.assert_allclose((low, high), ends, atol=0.06)
+
+
+def test_a_row_names_the_claims_on_it_with_their_verdicts():
+    (row,) = [
+        r for r in rows() if (r["experiment"], r["rule or variant"]) == ("nonlinear", "shallow")
+    ]
+    assert row["claims"] == "L7 ✘"
