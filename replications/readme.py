@@ -24,6 +24,7 @@ HEAD = (
     "| place, certainty | difference | claims |\n" + "| --- " * 10 + "|"
 )
 LOGARITHM = "(log10)"  # ends the name of what was averaged as a logarithm
+LEFT = "| not run | seeds left | core hours |\n| --- | --- | --- |"
 VERDICTS = "| claim | full scale | quick | in words |\n| --- | --- | --- | --- |"
 
 
@@ -180,17 +181,22 @@ def _not_run(paper: str) -> list[str]:
     lack = accepted.not_run(paper)
     if lack.empty:
         return []
-    groups = lack.groupby("experiment", sort=False)
-    parts = [
-        f"{name} ({_seeds(rows.seeds)}, {rows.core_hours.sum():.2g} core hours)"
-        for name, rows in groups
+    rows = [
+        f"| {name} | {_seeds(cells.seeds)} | {_hours(cells.core_hours)} |"
+        for name, cells in lack.groupby("experiment", sort=False)
     ]
     return [
-        f"Not run at full scale: {', '.join(parts)}; as `plan` estimated it on the machine that ran "
-        "the rest."
+        f"Not run at full scale: at most {_hours(lack.core_hours)} core hours, as `plan` estimated them on "
+        "the machine that ran the rest. A run that fits its training set may stop long before.",
+        "\n".join([LEFT, *rows]),
     ]
 
 
 def _seeds(left: pd.Series) -> str:
     fewest, most = left.min(), left.max()
-    return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+    return f"{most}" if fewest == most else f"{fewest} to {most}"
+
+
+def _hours(each: pd.Series) -> str:
+    hours = each.sum()
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.1f}"
