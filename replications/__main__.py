@@ -20,7 +20,7 @@ def main(words: list[str] | None = None) -> int:
     options = _parser().parse_args(words)
     try:
         return int(options.run(options) or 0)
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -127,9 +127,11 @@ def _datasets(parser: argparse.ArgumentParser) -> None:
 
 def _range(text: str) -> range:
     first, colon, end = text.partition(":")
-    if not (first.isdigit() and (end.isdigit() if colon else True)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; an example: 0:10")
-    return range(int(first), int(end) if colon else int(first) + 1)
+    if first.isdigit() and (end.isdigit() if colon else True):
+        seeds = range(int(first), int(end) if colon else int(first) + 1)
+        if seeds and seeds[-1] < 2**32:
+            return seeds
+    raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; an example: 0:10")
 
 
 def _list(options: argparse.Namespace) -> None:

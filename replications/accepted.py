@@ -8,6 +8,7 @@ as its spec and its fingerprints stand. An experiment that the preset quick runs
 to accept: its table is quick's.
 """
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from replications import baselines, claims, datasets, spec
+from replications import baselines, claims, datasets, provenance, spec
 from replications.errors import UserError
 from replications.files import atomically
 from replications.results import COLUMNS, Run, read_run, read_table, run_file, table_file, tidy
@@ -32,20 +33,28 @@ def folder_of(paper: str, folder: Path = spec.HERE) -> Path:
 
 def restore(paper: str, experiment: str, results: Path, folder: Path = spec.HERE) -> pd.DataFrame:
     """An experiment's accepted records as a tidy table, written to its file and returned."""
-    if spec.also_quick(paper, experiment, folder):
-        table = read_table(table_file(results, "quick", paper, experiment))
-    else:
-        table = _tall(_read(paper, experiment, folder))
+    quick = spec.also_quick(paper, experiment, folder)
+    table = (
+        _of_quick(paper, experiment, results) if quick else _tall(_read(paper, experiment, folder))
+    )
     with atomically(table_file(results, ACCEPTED, paper, experiment)) as temporary:
         table.to_csv(temporary, index=False)
     return table
+
+
+def _of_quick(paper: str, experiment: str, results: Path) -> pd.DataFrame:
+    return read_table(table_file(results, "quick", paper, experiment))
 
 
 def _read(paper: str, experiment: str, folder: Path) -> pd.DataFrame:
     file = folder_of(paper, folder) / f"{experiment}.runs.csv"
     if not file.exists():
         raise UserError(f"{file}: no accepted results of {experiment}; see `accept --preset paper`")
-    return pd.read_csv(file, dtype={"arm": str})
+    return _parsed(file)
+
+
+def _parsed(runs: Path | io.StringIO) -> pd.DataFrame:
+    return pd.read_csv(runs, dtype={"arm": str})
 
 
 def _wide(table: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
@@ -102,15 +111,18 @@ def accept(
     Raises UserError for a result of another spec, or one that today's code does not begin.
     """
     target = folder_of(paper, folder)
-    for name in spec.load(paper, folder).experiments:
-        if spec.also_quick(paper, name, folder):
-            # Verdicts need it: where it is missing, that is said before anything is written.
-            restore(paper, name, results, folder)
-    files: dict[str, pd.DataFrame] = {}
+    # Whatever the claims need: where it is missing, that is said before anything is written.
+    tables: dict[str, pd.DataFrame] = {
+        name: _of_quick(paper, name, results)
+        for name in spec.load(paper, folder).experiments
+        if spec.also_quick(paper, name, folder)
+    }
+    texts: dict[str, str] = {}
     before = baselines.read_origins(target)
-    origins: dict[str, Mapping[str, Any]] = {}
+    origins: dict[str, Any] = {}
     changes, lacking = [], []
-    for name in baselines.experiments(paper, "paper", folder):
+    names = baselines.experiments(paper, "paper", folder)
+    for name in names:
         cells = spec.cells_of(paper, name, "paper", folder)
         runs = {
             c.arm: read_run(run_file(results, c)) for c in cells if run_file(results, c).exists()
@@ -123,29 +135,39 @@ def accept(
             changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds{note}")
             aggregates = f"{name}.aggregates.csv"
             changes += baselines.renewed(target / aggregates, frames[aggregates])
-            seeds = sorted(set(frames[f"{name}.runs.csv"].index.get_level_values("seed")))
-            files |= frames
+            for file, frame in frames.items():
+                texts[file] = frame.to_csv(float_format="%.6g" if ".runs." in file else None)
+            wide = _parsed(io.StringIO(texts[f"{name}.runs.csv"]))
             origins |= found
         elif name in spec.kept(paper, folder):
             changes.append(f"{name}: not run, the accepted results stay")
-            seeds = sorted(set(_read(paper, name, folder)["seed"]))
+            wide = _read(paper, name, folder)
             origins |= {cell: o for cell, o in before.items() if cell.startswith(f"{name}/")}
         else:
             changes.append(f"{name}: not run")
+            wide = None
+        if wide is not None:
+            tables[name], seeds = _tall(wide), sorted(set(wide["seed"]))
         lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
-    say("\n".join(changes))
+    stale = sorted(f for f in target.glob("*.*.csv") if f.name.split(".")[0] not in names)
+    changes += [f"{old.name}: removed, there is no such experiment" for old in stale]
+    judged = {
+        claim["id"]: claim["verdict"]
+        for claim in claims.judge_tables(paper, ACCEPTED, tables.get, folder)
+    }
+    fell, rose = baselines.verdict_changes(baselines.accepted_verdicts(target), judged)
+    say("\n".join([*changes, *fell, *rose]))
     if not yes and ask("Accept them? [y/N] ").strip().lower() not in ("y", "yes"):
         return 1
-    for file, frame in files.items():
+    for old in stale:
+        old.unlink()
+    for file, text in texts.items():
         with atomically(target / file) as temporary:
-            frame.to_csv(temporary, float_format="%.6g" if ".runs." in file else None)
+            temporary.write_text(text)
     baselines.write_origins(target, origins)
     with atomically(target / "not_run.csv") as temporary:
         pd.DataFrame(lacking, columns=LACK).to_csv(temporary, index=False)
-    for name in spec.kept(paper, folder):
-        restore(paper, name, results, folder)
-    judged = claims.judge(paper, ACCEPTED, results, folder)
-    baselines.write_verdicts(target, {claim["id"]: claim["verdict"] for claim in judged})
+    baselines.write_verdicts(target, judged)
     return 0
 
 
@@ -166,7 +188,7 @@ def _renewed(
     old, note = _beside(paper, cells, seeds, before, fingerprints, folder)
     if old is not None:
         table = pd.concat([_tall(old), table])
-        origins = {key: {**new, "earlier": _since(before[key])} for key, new in origins.items()}
+        origins = {key: _since(before[key], new) for key, new in origins.items()}
         if old["seed"].min() < min(seeds):
             kept = folder_of(paper, folder) / f"{name}.first_losses.csv"
             first_losses = baselines.read(kept)
@@ -207,9 +229,11 @@ def _beside(
     return old, f"; {count} accepted before stay"
 
 
-def _since(origin: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """An accepted cell's origins, one for each time that seeds were added."""
-    return [{k: v for k, v in origin.items() if k != "earlier"}, *origin.get("earlier", [])]
+def _since(before: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's manifest, with the origins of the seeds that were accepted before and are not its own."""
+    own = set(manifest["seeds"])
+    others = [o for o in provenance.origins(before) if not set(o["seeds"]) <= own]
+    return {**manifest, "earlier": [*manifest.get("earlier", []), *others]}
 
 
 def _common(runs: dict[str, Run]) -> list[int]:
@@ -233,7 +257,7 @@ def _lack(cell: Cell, seeds: Sequence[int]) -> tuple[str, str, int, int, float]:
 
 def _check_origin(cell: Cell, run: Run, folder: Path) -> None:
     """Refuse a run of another spec, and one that today's code would not begin as it did."""
-    from replications import fingerprints, provenance
+    from replications import fingerprints
 
     if run.manifest["spec_digest"] != cell.digest:
         raise UserError(f"{cell.name}: the run is of another spec; run it again")

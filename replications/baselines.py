@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from replications import claims, spec, statistics
+from replications import claims, provenance, spec, statistics
 from replications.errors import UserError
 from replications.files import atomically
 from replications.results import Run, paper_folder, read_run, read_table
@@ -30,18 +30,6 @@ CHECK = Path(__file__).parent.parent / "tests" / "regression" / "check_baselines
 KINDS: tuple[str, ...] = ("first_losses", "aggregates")
 # Of accepted results of the preset paper, which no run computes again.
 ACCEPTED_KINDS = ("fingerprints",)
-ORIGIN = (
-    "commit",
-    "spec_digest",
-    "source_digest",
-    "versions",
-    "device",
-    "processor",
-    "batching",
-    "dataset",
-    "seeds",
-    "wall_seconds",
-)
 Tolerances = dict[str, dict[str, Any]]
 
 # How far the first losses may move. Another instruction set sums in another order, which changes
@@ -245,6 +233,18 @@ def renewal(paper: str, preset: str) -> str:
     return f"python -m replications accept {paper} --preset {spec.protocol(preset)}"
 
 
+def other_specs(paper: str, names: Sequence[str], folder: Path = spec.HERE) -> list[str]:
+    """The accepted cells of the preset paper whose spec is another one now.
+
+    Their fingerprints may stand all the same: how long a run is, or what it measures, its first updates
+    do not tell.
+    """
+    origins = read_origins(folder_of(paper, spec.ACCEPTED, folder))
+    cells = [cell for name in names for cell in spec.cells_of(paper, name, "paper", folder)]
+    keys = {f"{cell.experiment}/{cell.arm}": cell.digest for cell in cells}
+    return [k for k, digest in keys.items() if origins.get(k, {}).get("spec_digest") != digest]
+
+
 def check(
     paper: str,
     preset: str,
@@ -264,6 +264,10 @@ def check(
     names = experiments(paper, preset, folder) if names is None else names
     kinds = KINDS
     if preset == spec.ACCEPTED:
+        moved = other_specs(paper, names, folder)
+        if moved:
+            say(f"accepted under another spec: {', '.join(moved)}; renew: {renewal(paper, preset)}")
+            return 1
         # Where nothing was kept, quick's own numbers are all there is; the verdicts on them stay.
         kinds = ACCEPTED_KINDS if names else ()
     words = [sys.executable, "-m", "pytest", str(CHECK), "--confcutdir", str(CHECK.parent)]
@@ -349,12 +353,10 @@ def read_origins(target: Path) -> dict[str, dict[str, Any]]:
 
 def write_origins(target: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
     """What the manifests say on where each cell's numbers come from, one line per cell."""
-    lines = [f'"{cell}": {json.dumps(_origin(manifest))}' for cell, manifest in manifests.items()]
+    found = {}
+    for cell, manifest in manifests.items():
+        own, *earlier = provenance.origins(manifest)
+        found[cell] = own | {"earlier": earlier} if earlier else own
+    lines = [f'"{cell}": {json.dumps(origin)}' for cell, origin in found.items()]
     with atomically(target / "manifest.json") as temporary:
         temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
-def _origin(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    found = {key: manifest.get(key) for key in ORIGIN}
-    # Where seeds that were accepted before come from.
-    return found | {"earlier": manifest["earlier"]} if "earlier" in manifest else found

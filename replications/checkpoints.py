@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from replications.spec import Cell
 
 
 class Checkpoint:
-    """The unfinished work of one cell, beside its result file, for one spec and one set of sources.
+    """The unfinished work of one cell, beside its result file, for one spec, one set of sources and
+    one way of batching.
 
     Nothing is written before ``seconds`` have passed since the last write: short runs leave no trace.
     """
 
-    def __init__(self, result: Path, cell: Cell, seconds: float):
-        identity = f"{cell.digest[:12]}-{provenance.source_digest(cell)[:12]}"
+    def __init__(self, result: Path, cell: Cell, batching: str, seconds: float):
+        identity = f"{cell.digest[:12]}-{provenance.source_digest(cell)[:12]}-{batching}"
         # orbax reads and writes absolute paths only.
         self.folder = result.parent.absolute() / f".{result.stem}.checkpoint"
         self.here = self.folder / identity
@@ -31,6 +33,7 @@ class Checkpoint:
         """Keep the records of a group that is done (in a long run)."""
         if self.long or time.monotonic() - self.last >= self.seconds:
             self._write(self.here / _name("done", group), records)
+            _clear(self._states(group))
 
     def finished(self, group: list[int]) -> dict[str, np.ndarray] | None:
         """The records of a group that an earlier run has finished, if any."""
@@ -46,27 +49,50 @@ class Checkpoint:
             "state": {str(i): leaf for i, leaf in enumerate(leaves)},
             "records": {name: np.stack([r[name] for r in records]) for name in records[0]},
         }
-        self._write(self.here / _name("state", group), saved)
+        older = self._states(group)
+        self._write(self.here / f"{_name('state', group)}.{len(records)}", saved)
+        _clear(older)
+
+    def _states(self, group: list[int]) -> list[Path]:
+        """A group's saved states, the newest last: at most one but for a run that was killed."""
+        found = self.here.glob(f"{_name('state', group)}.*")
+        return sorted(
+            (path for path in found if path.suffix[1:].isdigit()), key=lambda p: int(p.suffix[1:])
+        )
 
     def resume(self, group: list[int], like: Any) -> tuple[Any, list[dict[str, np.ndarray]]] | None:
         """The saved state (of the structure of ``like``) and the records, if there are any."""
-        path = self.here / _name("state", group)
-        if not path.exists():
+        states = self._states(group)
+        if not states:
             return None
-        saved = _checkpointer().restore(path)
+        saved = _checkpointer().restore(states[-1])
         leaves, structure = jax.tree.flatten(like)
         state = [_like(saved["state"][str(i)], leaf) for i, leaf in enumerate(leaves)]
         count = len(next(iter(saved["records"].values())))
         records = [{k: v[i] for k, v in saved["records"].items()} for i in range(count)]
         return jax.tree.unflatten(structure, state), records
 
-    def remove(self) -> None:
-        """The work is done: its checkpoints, and those of other sources, go."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def remove(self, groups: list[list[int]], whole: bool) -> None:
+        """These groups are done and written: their checkpoints go. With the ``whole`` cell done, all
+        of them do, those of other sources too; else another process may be at work on other seeds."""
+        if whole:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        for group in groups:
+            _clear([self.here / _name("done", group), *self._states(group)])
+        with suppress(OSError):  # other seeds' are left
+            self.here.rmdir()
+            self.folder.rmdir()
 
     def _write(self, path: Path, tree: Any) -> None:
-        _checkpointer().save(path, tree, force=True)
+        # orbax writes beside ``path`` and renames, so that what stands there is whole.
+        _checkpointer().save(path, tree)
         self.last, self.long = time.monotonic(), True
+
+
+def _clear(folders: list[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _checkpointer() -> Any:

@@ -8,7 +8,7 @@ as the infinity outside the region, which makes a mean infinite and shifts a med
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from math import inf, isfinite, log, nan
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -359,7 +359,7 @@ def judge_part(
     diverged = np.isnan(x)
     x = np.where(diverged, -inf if region.high == inf else inf, x)
     estimate = {
-        "mean": partial(statistics.mean_interval, confidence=part.confidence),
+        "mean": partial(statistics.mean_interval, confidence=part.confidence, region=region),
         "median": partial(statistics.median_interval, confidence=part.confidence),
         "worst": partial(statistics.worst, region=region),
     }[part.aggregate]
@@ -397,24 +397,32 @@ def judge(paper: str, preset: str, results: Path, folder: Path = spec.HERE) -> l
     Of the accepted results, an experiment that is not among them was not run; two experiments may
     have been accepted with different seeds, and are compared over those that both have.
     """
-    claims, protocol = load(paper, folder), spec.protocol(preset)
-    check_names(claims, protocol, recorded(paper, protocol, folder))
     known = spec.accepted(paper, folder) if preset == spec.ACCEPTED else None
-    tables: dict[str, pd.DataFrame] = {}
 
+    @cache
     def table(experiment: str) -> pd.DataFrame | None:
         if known is not None and experiment not in known:
             return None
-        if experiment not in tables:
-            tables[experiment] = read_table(table_file(results, preset, paper, experiment))
-        return tables[experiment]
+        return read_table(table_file(results, preset, paper, experiment))
 
+    judged = judge_tables(paper, preset, table, folder)
+    _write_json(claims_file(results, preset, paper), judged)
+    return judged
+
+
+def judge_tables(
+    paper: str, preset: str, table: Table, folder: Path = spec.HERE
+) -> list[dict[str, Any]]:
+    """The same from tables at hand, with nothing written: ``table`` gives an experiment's, or None."""
+    claims, protocol = load(paper, folder), spec.protocol(preset)
+    check_names(claims, protocol, recorded(paper, protocol, folder))
+    join: Literal["outer", "inner"] = "inner" if preset == spec.ACCEPTED else "outer"
     judged = []
     for claim in claims:
         statement, parts = claim.under(protocol)
         if not parts:
             continue
-        done = [judge_part(part, table, "outer" if known is None else "inner") for part in parts]
+        done = [judge_part(part, table, join) for part in parts]
         judged.append(
             {
                 "id": claim.id,
@@ -425,7 +433,6 @@ def judge(paper: str, preset: str, results: Path, folder: Path = spec.HERE) -> l
                 "verdict": max((part["verdict"] for part in done), key=VERDICTS.index),
             }
         )
-    _write_json(claims_file(results, preset, paper), judged)
     return judged
 
 

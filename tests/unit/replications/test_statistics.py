@@ -70,7 +70,25 @@ def test_the_median_does_not_care_how_far_one_run_diverged():
 
 
 def test_one_infinite_value_makes_the_mean_infinite():
-    assert mean_interval([1.0, 2.0, inf]) == (inf, inf, inf)
+    assert mean_interval([1.0, 2.0, inf], 0.95, Region(high=5)) == (inf, inf, inf)
+
+
+@pytest.mark.parametrize(
+    ("values", "region", "expected"),
+    [
+        # Towards the region an infinity decides nothing; away from it, it decides.
+        ([1.0, 2.0, -inf], Region(high=5), "inconclusive"),
+        ([-inf], Region(high=5), "inconclusive"),
+        ([-inf, -inf], Region(high=5), "reproduced"),
+        ([1.0, 2.0, inf], Region(high=5), "not reproduced"),
+        ([inf], Region(high=5), "not reproduced"),
+        ([1.0, 2.0, inf], Region(low=0), "inconclusive"),
+        ([1.0, 2.0, inf], Region(0, 5), "not reproduced"),
+        ([-inf, 2.0, inf], Region(high=5), "not reproduced"),
+    ],
+)
+def test_an_infinite_run_never_makes_a_claim_true_by_itself(values, region, expected):
+    assert verdict(mean_interval(values, 0.95, region), region) == expected
 
 
 def test_too_few_values_leave_the_interval_unbounded():

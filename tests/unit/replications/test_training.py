@@ -9,6 +9,7 @@ import pytest
 from replications import datasets, results, simulate, tasks, training
 from replications.checkpoints import Checkpoint
 from replications.errors import UserError
+from replications.outputs import is_wrong
 from replications.spec import Cell, RunSpec
 
 LINEAR = {
@@ -161,6 +162,118 @@ def test_a_run_that_diverges_is_a_recorded_result(tmp_path):
     wild = run(tmp_path, cell(optimizer={"sgd": {"learning_rate": 50.0}}, seeds=1))
     assert not np.isfinite(wild.measures["test_nse"][0, -1])
     assert np.isfinite(wild.measures["test_nse"][0, 0])
+
+
+def test_a_run_that_diverges_has_no_error_either(tmp_path):
+    """Its largest output would be the first class: right for a tenth of ten balanced classes."""
+    for outputs in ("linear", "logistic"):
+        wild = cell(
+            optimizer={"sgd": {"learning_rate": 1e30}},
+            network=LINEAR["network"] | {"output": outputs, "activation": "linear"},
+            measures=["test_error"],
+            seeds=1,
+        )
+        found = run(tmp_path / outputs, wild).measures
+        if outputs == "linear":
+            assert np.isnan(found["test_error"][0, -1])
+            assert np.isnan(found["train_error"][0, -1])
+        assert np.isfinite(found["test_error"][0, 0])
+    np.testing.assert_array_equal(
+        is_wrong(10)(np.full((2, 10), np.nan), np.eye(10)[:2]), [np.nan, np.nan]
+    )
+    np.testing.assert_array_equal(
+        is_wrong(1)(np.array([[np.nan], [1.0]]), np.ones((2, 1))), [np.nan, 0]
+    )
+
+
+def test_seeds_that_another_process_writes_meanwhile_are_kept(tmp_path, monkeypatch):
+    whole = run(tmp_path / "a", cell())
+    compute = simulate._compute
+
+    def slow(*words):
+        monkeypatch.setattr(simulate, "_compute", compute)
+        run(tmp_path / "b", cell(), seeds=[0, 1])
+        return compute(*words)
+
+    monkeypatch.setattr(simulate, "_compute", slow)
+    both = run(tmp_path / "b", cell(), seeds=[1, 2])
+    assert_same_bits(whole, both)
+    assert both.seeds.tolist() == both.manifest["seeds"] == [0, 1, 2]
+    assert [origin["seeds"] for origin in both.manifest["earlier"]] == [[0, 1]]
+
+
+def test_single_seeds_leave_the_unfinished_work_on_other_seeds(tmp_path, monkeypatch):
+    """And a run killed while it saved goes on from the state before."""
+    whole = run(tmp_path / "a", cell())
+    begun, write = [], Checkpoint._write
+
+    def die(self, path, tree):
+        if path.name.startswith("state-2-2") and begun:
+            raise CutError
+        if path.name.startswith("state-2-2"):
+            begun.append(path)
+        write(self, path, tree)
+
+    monkeypatch.setattr(Checkpoint, "_write", die)
+    with pytest.raises(CutError):
+        run(tmp_path / "b", cell(), checkpoint_seconds=0)
+    monkeypatch.setattr(Checkpoint, "_write", write)
+    run(tmp_path / "b", cell(), seeds=[7], checkpoint_seconds=0)
+    left = sorted(p.name for p in tmp_path.glob("b/**/.arm.checkpoint/*/*"))
+    assert left == ["done-0-0", "done-1-1", begun[0].name]
+    started = []
+    resume = Checkpoint.resume
+
+    def watched(self, group, like):
+        found = resume(self, group, like)
+        started.append((group, found is not None))
+        return found
+
+    monkeypatch.setattr(Checkpoint, "resume", watched)
+    resumed = run(tmp_path / "b", cell(), checkpoint_seconds=0)
+    assert started == [([2], True)]
+    assert resumed.seeds.tolist() == [0, 1, 2, 7]
+    np.testing.assert_array_equal(resumed.first_losses[:3], whole.first_losses)
+    for name, values in whole.measures.items():
+        np.testing.assert_array_equal(resumed.measures[name][:3], values, err_msg=name)
+    assert not list(tmp_path.glob("b/**/.*.checkpoint"))
+
+
+def _after(chosen, updates):
+    """The arrays of seed 0 after some updates."""
+    with jax.enable_x64(True):
+        task = tasks.build(chosen.spec, datasets.stand_in)
+        program = training.program(chosen.spec, task)
+        seed = np.uint32(0)
+        state = program.start(seed)
+        start = {k: np.asarray(v) for k, v in _arrays(state)}
+        state = program.advance(state, seed, program.order(seed, 0), task.data, updates)
+        return start, {k: np.asarray(v) for k, v in _arrays(state)}
+
+
+def test_a_smaller_last_batch_teaches_node_perturbation_what_its_examples_do():
+    """Of 61 examples in batches of 60 the last is alone in its batch, as it is in batches of one."""
+    task = {"teacher": {"inputs": 5, "outputs": 3, "train": 61, "test": 20}}
+    still = {"sgd": {"learning_rate": 1e-9}}
+    few = cell(task=task, rule="node_perturbation", measures=["test_nse"], optimizer=still)
+    moved = {}
+    for batch, updates in ((60, 2), (60, 1), (1, 61), (1, 60)):
+        chosen = cell(
+            task=task, rule="node_perturbation", measures=["test_nse"], optimizer=still, batch=batch
+        )
+        moved[batch, updates] = _after(chosen, updates)[1]["readout"]
+    assert few.spec.batch == 1
+    np.testing.assert_allclose(
+        moved[60, 2] - moved[60, 1], moved[1, 61] - moved[1, 60], rtol=1e-4, atol=1e-15
+    )
+
+
+def test_a_frozen_layer_does_not_decay():
+    decaying = {"sgd": {"learning_rate": 0.02}, "weight_decay": 0.01}
+    chosen = cell(rule="backprop", measures=["test_nse"], optimizer=decaying, frozen_epochs=1)
+    start, end = _after(chosen, 30)
+    np.testing.assert_array_equal(start["hidden"], end["hidden"])
+    assert (start["readout"] != end["readout"]).all()
 
 
 def test_absent_weights_stay_absent_in_a_sparse_readout(tmp_path):
