@@ -41,10 +41,17 @@ def angle(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def _angles(a: jax.Array, b: jax.Array, lead: int) -> jax.Array:
     """Angles over all axes but the first ``lead``."""
-    a, b = (_unit(x.reshape(*x.shape[:lead], -1)) for x in (a, b))
+    a, b = (_unit(_rows(x, lead)) for x in (a, b))
     # Kahan's formula: exact near 0 and 180 degrees, where arccos loses half the digits.
     across, along = (jnp.linalg.norm(x, axis=-1) for x in (a - b, a + b))
     return jnp.degrees(2 * jnp.arctan2(across, along))
+
+
+def _rows(x: jax.Array, lead: int) -> jax.Array:
+    """All axes but the first ``lead`` as one."""
+    x = x.reshape(*x.shape[:lead], -1)
+    # Half precision has no room for the norm of a large array.
+    return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
 
 
 def _unit(x: jax.Array) -> jax.Array:
@@ -54,8 +61,15 @@ def _unit(x: jax.Array) -> jax.Array:
 
 
 def _ratio(a: jax.Array, b: jax.Array, lead: int) -> jax.Array:
-    norms = (jnp.linalg.norm(x.reshape(*x.shape[:lead], -1), axis=-1) for x in (a, b))
-    return jnp.divide(*norms)
+    (most_a, norm_a), (most_b, norm_b) = (_norm(_rows(x, lead)) for x in (a, b))
+    return (most_a / most_b) * (norm_a / norm_b)
+
+
+def _norm(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The norm as two factors, because its square may be too small for a number."""
+    most = jnp.max(jnp.abs(x), axis=-1)
+    most = jnp.where(most > 0, most, 1)
+    return most, jnp.linalg.norm(x / most[..., None], axis=-1)
 
 
 def signals(model: Any, loss: Loss, batch: Any) -> dict[str, jax.Array]:
@@ -89,7 +103,9 @@ class Alignment:
         by block: between ``B_l`` and the Jacobian of the output with respect to the block's output,
         averaged over the batch.
       deltas: angle between the rule's and backpropagation's error signal, in degrees: one angle
-        per example (leading axis), averaged over the examples that have one.
+        per example (leading axis), averaged over the examples that have one. A signal without a
+        leading axis is one example's. Call the model on a batch: where it is called on one example
+        at a time, by ``jax.vmap`` or ``jax.lax.map``, the examples' signals are summed.
       gradients: angle between the gradients of the layer's weights, in degrees.
       weight_ratios, delta_ratios, gradient_ratios: norm of the first over norm of the second;
         ``|B| / |W|``, rule over backpropagation.
@@ -120,7 +136,8 @@ def alignment(model: Any, loss: Loss, batch: Any) -> Alignment:
     """
     ours = _measure(nnx.clone(model), loss, batch)
     exact = _measure(convert(model, Backprop()), loss, batch)
-    deltas = {p: (d, exact.deltas[p], ours.depth[p] + 1) for p, d in ours.deltas.items()}
+    deltas = {p: (*_by_example(d, exact.deltas[p], k := ours.depth[p]), k + 1)
+              for p, d in ours.deltas.items()}  # fmt: skip
     gradients = {p: (g, exact.gradients[p], ours.depth[p]) for p, g in ours.gradients.items()}
     weights = _layer_weights(nnx.clone(model), ours.depth) | _direct_weights(model, loss, batch)
     return Alignment(
@@ -131,6 +148,13 @@ def alignment(model: Any, loss: Loss, batch: Any) -> Alignment:
         delta_ratios={p: jnp.nanmean(_ratio(*pair), axis=-1) for p, pair in deltas.items()},
         gradient_ratios={p: _ratio(*pair) for p, pair in gradients.items()},
     )
+
+
+def _by_example(a: jax.Array, b: jax.Array, depth: int) -> tuple[jax.Array, jax.Array]:
+    """Two signals with an axis of examples, which those of a single example do not have."""
+    if a.ndim > depth + 1:
+        return a, b
+    return jnp.expand_dims(a, depth), jnp.expand_dims(b, depth)
 
 
 def _layer_weights(model: Any, depth: dict[str, int]) -> Pairs:
@@ -208,13 +232,16 @@ def _measure(model: Any, loss: Loss, batch: Any) -> _Measured:
         cls = decoupled_class(type(layer))
         if cls is not None:
             layers[path] = (layer, cls.carrier)
-            kernels[path] = (*path, cls.kernel_name)
+            kernels[path] = id(getattr(layer, cls.kernel_name))
     depth = _tap(layers, model, loss, batch)
     graph, floats, rest = split(model)
     gradient = _gradient(lambda f: loss(nnx.merge(graph, f, rest, copy=True), batch), floats)
+    # A kernel that several layers share has one gradient, at the first of their paths.
+    variables = [(path, v) for path, v in nnx.iter_graph(model) if isinstance(v, nnx.Variable)]
+    owner = {id(v): gradient[path] for path, v in variables if path in gradient}
     return _Measured(
         deltas={_name(p): gradient[(*p, "tap")] for p in depth},
-        gradients={_name(p): gradient[kernels[p]] for p in depth},
+        gradients={_name(p): owner[kernels[p]] for p in depth},
         depth={_name(p): d for p, d in depth.items()},
     )
 
@@ -222,8 +249,11 @@ def _measure(model: Any, loss: Loss, batch: Any) -> _Measured:
 def _gradient(loss: Callable[[Any], jax.Array], floats: Any) -> dict[Any, jax.Array]:
     def scalar(floats: Any) -> jax.Array:
         value = loss(floats)
-        if jnp.shape(value) != ():
-            raise ValueError(f"loss(model, batch) has shape {jnp.shape(value)}, and must be scalar")
+        if not isinstance(value, jax.Array) or value.shape != ():
+            what = (
+                f"of shape {value.shape}" if isinstance(value, jax.Array) else type(value).__name__
+            )
+            raise ValueError(f"loss(model, batch) is {what}, and must be a scalar array")
         return value
 
     flat = nnx.to_flat_state(jax.grad(scalar)(floats))

@@ -10,7 +10,7 @@ import jax
 from flax import nnx
 
 from bioflax.direct import DirectFeedback
-from bioflax.layers.swap import swap
+from bioflax.layers.swap import decoupled_class, swap
 from bioflax.rules.backprop import Backprop
 from bioflax.rules.base import Rule, check_rule
 from bioflax.stack import Stack, unstacked
@@ -18,6 +18,8 @@ from bioflax.stack import Stack, unstacked
 Filter = str | type | Callable[[str, nnx.Module], bool]
 
 FILTERED = "not asked for"
+# They learn another kernel than the one that the layer inside them multiplies with.
+WRAPPERS = (nnx.SpectralNorm, nnx.WeightNorm)
 NORMS = (nnx.BatchNorm, nnx.LayerNorm, nnx.RMSNorm, nnx.GroupNorm, nnx.InstanceNorm, nnx.PReLU)
 
 
@@ -120,17 +122,28 @@ def _convert(
     """Convert ``model`` in place, and say what was done. ``above``: its path in the whole model."""
     entries = []
     learned = {id(m.feedback) for _, m in nnx.iter_modules(model) if isinstance(m, DirectFeedback)}
+    wrapped = {
+        id(m)
+        for _, wrapper in nnx.iter_modules(model)
+        if isinstance(wrapper, WRAPPERS) and rule.shared
+        for _, m in nnx.iter_modules(wrapper)
+    }
     for below, module in list(unstacked(model)):
         path = (*above, *below)
         if isinstance(module, DirectFeedback) and isinstance(rule, Backprop):
             module.mode = "bp"
         if isinstance(module, Stack):
             entries += _convert_stack(module, rule, rngs, wanted, (*path, "layers"))
-        parameters = {k: v for k, v in vars(module).items() if isinstance(v, nnx.Param)}
+        parameters = _own(module)
         if not parameters or id(module) in learned:
             continue
         if not wanted(path):
             action, reason = "left", FILTERED
+        elif id(module) in wrapped and decoupled_class(type(module)):
+            action, reason = (
+                "left",
+                "its kernel is normalised, and feedback would learn another one",
+            )
         elif swap(module, rule, rngs):
             action, reason = "converted", ""
         elif isinstance(module, NORMS) or all(p.ndim <= 1 for p in parameters.values()):
@@ -140,6 +153,17 @@ def _convert(
             action, reason = "left", f"uses {', '.join(matrices)} by itself"
         entries.append(Entry(_name(path), type(module).__name__, action, reason))
     return entries
+
+
+def _own(module: nnx.Module) -> dict[str, nnx.Param[Any]]:
+    """A module's parameters by name, those in its lists and dicts too, but not its submodules'."""
+    own = {}
+    for name, value in vars(module).items():
+        is_leaf = lambda v: isinstance(v, nnx.Variable | nnx.Module)  # noqa: E731
+        for path, leaf in jax.tree_util.tree_leaves_with_path(value, is_leaf=is_leaf):
+            if isinstance(leaf, nnx.Param):
+                own[name + jax.tree_util.keystr(path)] = leaf
+    return own
 
 
 def _convert_stack(

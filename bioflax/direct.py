@@ -113,8 +113,8 @@ class DirectFeedback(nnx.Module):
             raise ValueError(f"mode={mode!r} is not a way of direct feedback; valid: {MODES}")
         if mode == "dkp" and (shared or broadcast):
             raise ValueError("mode='dkp' learns one weight per unit: no shared=, no broadcast=")
-        self.blocks = nnx.List(_grouped(blocks))
-        self.readout = readout
+        self.blocks = nnx.List(_grouped([blocks] if isinstance(blocks, nnx.Module) else blocks))
+        self.readout = readout if isinstance(readout, nnx.Module) else nnx.Sequential(readout)
         self.mode = mode
         self.feedback_init = feedback_init
         self.shared = shared
@@ -189,7 +189,7 @@ class DirectFeedback(nnx.Module):
                 grads.append(grad)
                 if i == 0:
                     dx = jax.tree.map(lambda d: d[0], dh[0]) if self._is_stack(0) else dh[0]
-            db = self._outer_products(e, hs) if self.mode == "dkp" else None
+            db = self._outer_products(e, hs, b) if self.mode == "dkp" else None
             return dx, tuple(grads), None, db, None
 
         net = jax.custom_vjp(lambda *arrays: forward(*arrays)[0])
@@ -210,22 +210,27 @@ class DirectFeedback(nnx.Module):
                 if self.broadcast:
                     over = tuple(range(e.ndim - 1, h.ndim - 1))
                     signal = jnp.broadcast_to(jnp.expand_dims(signal, over), h.shape)
-                return signal
+                place = jax.typeof(h).sharding
+                moved = jax.typeof(signal).sharding != place
+                return jax.sharding.reshard(signal, place) if moved else signal
 
             signals.append(jax.vmap(send)(b, h) if self._is_stack(i) else send(b, h))
         return signals
 
-    def _outer_products(self, e: jax.Array, hs: list[jax.Array]) -> list[jax.Array]:
-        batch = list(range(e.ndim - 1))
+    def _outer_products(self, e: jax.Array, hs: list[jax.Array], stored: Any) -> list[jax.Array]:
+        def outer(h: jax.Array, b: jax.Array) -> jax.Array:
+            # The gradient of e . (B h), so that JAX sums it over devices where it must.
+            units = list(range(e.ndim - 1, h.ndim))
 
-        def outer(h: jax.Array) -> jax.Array:
-            return jnp.tensordot(e, h.astype(e.dtype), (batch, batch))
+            def forward(b: jax.Array) -> jax.Array:
+                to = list(range(1, b.ndim))
+                return jnp.tensordot(h.astype(e.dtype), b.astype(e.dtype), (units, to))
+
+            (db,) = jax.linear_transpose(forward, b)(e)
+            return db
 
         products = [jax.vmap(outer) if self._is_stack(i) else outer for i in range(len(hs))]
-        return [
-            product(h).astype(b.dtype)
-            for product, h, b in zip(products, hs, self.feedback, strict=True)
-        ]
+        return [product(h, b) for product, h, b in zip(products, hs, stored, strict=True)]
 
     def _shapes(self, example: Any) -> tuple[Any, list[Any]] | None:
         """Of the output and of each block's, where they can be known before the first call."""
@@ -273,7 +278,10 @@ class DirectFeedback(nnx.Module):
                 jnp.arange(first, first + depth)
             )
             first += depth
-            init = functools.partial(self.feedback_init, shape=shape, dtype=h.dtype)
+            # What learns has the precision of what learns beside it, not of the block's output.
+            beside = jax.tree.leaves(nnx.state(self.blocks[i], nnx.Param))
+            dtype = beside[0].dtype if self.mode == "dkp" and beside else h.dtype
+            init = functools.partial(self.feedback_init, shape=shape, dtype=dtype)
             drawn.append(jax.vmap(init)(keys) if self._is_stack(i) else init(keys[0]))
         return drawn
 

@@ -80,7 +80,8 @@ def _transpose(op: Op, linear: Callable[..., Any], like: jax.Array, dy: jax.Arra
     try:
         pull = jax.linear_transpose(linear, like)
         (result,) = pull(dy)
-    except NotImplementedError as error:
+    except (NotImplementedError, AssertionError) as error:
         name = getattr(op, "__name__", repr(op))
-        raise TypeError(f"{name} cannot be decoupled: it is not linear ({error})") from error
+        why = f" ({error})" if str(error) else ""
+        raise TypeError(f"{name} cannot be decoupled: it is not linear{why}") from error
     return result

@@ -31,7 +31,9 @@ class Stack(nnx.Module):
     """
 
     def __init__(self, make: Callable[[nnx.Rngs], nnx.Module], depth: int, *, rngs: nnx.Rngs):
-        self.layers = nnx.split_rngs(splits=depth)(nnx.vmap(make))(rngs)
+        # Sharded axes keep their place behind the axis of the layers, which is not sharded.
+        stacked = nnx.vmap(make, transform_metadata={nnx.PARTITION_NAME: None})
+        self.layers = nnx.split_rngs(splits=depth)(stacked)(rngs)
         self.depth = depth
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
+import numpy as np
 from flax import nnx
 
 from bioflax.feedback import Op, decouple
@@ -37,15 +38,29 @@ class Decoupled(nnx.Module):
         """Take up ``rule``: new feedback where it wants one, the forward weights as they are.
 
         Called after the kernel and the bias are drawn: with a stream of its own, feedback shifts
-        no other draw.
+        no other draw. Raises ValueError where it is the kernel once more.
         """
         self.rule = rule
-        self.feedback = nnx.data(rule.feedback(self, rngs))
+        feedback = rule.feedback(self, rngs)
+        if isinstance(feedback, nnx.Variable) and _same_draw(feedback, self._kernel()):
+            raise ValueError(
+                f"{type(self).__name__}: the feedback is the kernel, number for number, so this would be "
+                "backpropagation: the streams params and feedback have the same key; give them two "
+                "seeds, as in nnx.Rngs(params=0, feedback=1)"
+            )
+        self.feedback = nnx.data(feedback)
+
+    def _kernel(self) -> Any:
+        return getattr(self, self.kernel_name)
 
     def draw(self, init: Initializer, key: jax.Array) -> jax.Array:
         """An array of the kernel's shape and dtype, drawn as Flax draws the kernel."""
-        kernel = getattr(self, self.kernel_name)
-        return init(key, kernel.shape, kernel.dtype)
+        return init(key, self._kernel().shape, self._kernel().dtype)
+
+    def placed(self) -> dict[str, Any]:
+        """Where the kernel's axes lie on a mesh, as its variable says it."""
+        known = self._kernel().get_metadata()
+        return {name: known[name] for name in ("out_sharding", "mesh") if known.get(name)}
 
     def carry(self, op: Op, x: jax.Array, kernel: jax.Array, mask: Any = None) -> jax.Array:
         """``op(x, kernel)``, its error going back as the rule says. ``mask``: for ``B``."""
@@ -55,6 +70,18 @@ class Decoupled(nnx.Module):
         if mask is not None:
             b = b * mask.astype(b.dtype)
         return decouple(op, shared=self.rule.shared)(x, kernel, b)
+
+
+def _same_draw(feedback: Any, kernel: Any) -> bool:
+    """Whether both are one draw, up to its signs. Not to be told of constants, nor while tracing."""
+    a, b = feedback[...], kernel[...]
+    for x in (a, b):
+        if isinstance(x, jax.core.Tracer) or not getattr(x, "is_fully_addressable", False):
+            return False
+    if a.shape != b.shape:
+        return False
+    drawn = np.abs(np.asarray(b))
+    return bool(np.ptp(drawn)) and np.array_equal(np.abs(np.asarray(a)), drawn)
 
 
 class Swapped:

@@ -13,9 +13,16 @@ from bioflax.feedback import Feedback
 
 Initializer = Callable[..., Any]
 
-# Flax's own default for kernels: backward weights start like forward weights. One object, so that
-# two rules made with the default are equal and share their compiled functions.
-lecun_normal = initializers.lecun_normal()
+_lecun_normal = initializers.lecun_normal()
+
+
+def lecun_normal(*args: Any, **kwargs: Any) -> Any:
+    """Flax's own default for kernels: backward weights start like forward weights.
+
+    One function, so that two rules made with the default are equal and share what is compiled for
+    them, and one that has a name, so that they can be pickled.
+    """
+    return _lecun_normal(*args, **kwargs)
 
 
 class Layer(Protocol):
@@ -25,6 +32,9 @@ class Layer(Protocol):
 
     def draw(self, init: Initializer, key: jax.Array) -> jax.Array:
         """An array of the kernel's shape and dtype, drawn by ``init`` as the kernel was."""
+
+    def placed(self) -> dict[str, Any]:
+        """Where the kernel's axes lie on a mesh, as its variable says it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +77,7 @@ class DrawnRule(Rule):
     feedback_init: Initializer = dataclasses.field(default=lecun_normal, repr=False)
 
     def feedback(self, layer: Layer, rngs: nnx.Rngs) -> Any:
-        return Feedback(layer.draw(self.feedback_init, rngs.feedback()))
+        return Feedback(layer.draw(self.feedback_init, rngs.feedback()), **layer.placed())
 
     def weights(self, layer: Layer, kernel: jax.Array) -> jax.Array | None:
         del kernel

@@ -20,6 +20,9 @@ class KolenPollack(DrawnRule):
     the same for ``W`` and ``B`` (``optax.add_decayed_weights`` before the step of SGD,
     ``optax.adamw``); without decay the gap stays as it is.
 
+    ``convert`` leaves layers inside ``nnx.SpectralNorm`` and ``nnx.WeightNorm`` alone: these learn
+    another kernel than the layer multiplies with, and the law would not hold.
+
     Args:
       feedback_init: initializer of ``B``, called as a kernel's; default ``lecun_normal()``.
 
@@ -35,4 +38,4 @@ class KolenPollack(DrawnRule):
     shared: ClassVar[bool] = True
 
     def feedback(self, layer: Layer, rngs: nnx.Rngs) -> Any:
-        return nnx.Param(layer.draw(self.feedback_init, rngs.feedback()))
+        return nnx.Param(layer.draw(self.feedback_init, rngs.feedback()), **layer.placed())

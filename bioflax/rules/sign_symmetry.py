@@ -57,8 +57,8 @@ class SignSymmetry(DrawnRule):
             return rngs.feedback.fork()
         drawn = layer.draw(self.feedback_init, rngs.feedback())
         if self.magnitude == "uniform":
-            return Feedback(jnp.full_like(drawn, jnp.sqrt(jnp.mean(drawn**2))))
-        return Feedback(jnp.abs(drawn))
+            drawn = jnp.full_like(drawn, jnp.sqrt(jnp.mean(drawn**2)))
+        return Feedback(jnp.abs(drawn), **layer.placed())
 
     def weights(self, layer: Layer, kernel: jax.Array) -> jax.Array | None:
         if self.magnitude == "batch":

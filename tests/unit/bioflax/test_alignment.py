@@ -331,7 +331,7 @@ def test_a_layer_called_on_two_sizes_has_no_signal_of_one_shape(first, second):
 
 
 def test_a_loss_that_is_not_a_scalar_is_refused():
-    with pytest.raises(ValueError, match=r"loss\(model, batch\) has shape \(6, 2\), and must be"):
+    with pytest.raises(ValueError, match=r"loss\(model, batch\) is of shape \(6, 2\), and must be"):
         signals(mlp(FA), lambda model, batch: model(batch[0]))
 
 
@@ -436,3 +436,47 @@ def test_one_signal_for_all_positions_is_compared_with_the_jacobian_summed_over_
     w = np.asarray(model.readout.layers[1].kernel[...]).T
     wanted = degrees_between(np.asarray(model.feedback[0][...]).ravel(), w.ravel())
     np.testing.assert_allclose(measured.weights["blocks/0"], wanted, rtol=1e-3)
+
+
+def test_half_precision_has_the_angles_of_single_precision():
+    kernels = normal((300, 300)), normal((300, 300), seed=1)
+    a, b = (jnp.asarray(k, jnp.float16) for k in kernels)
+    wanted = bioflax.angle(*(x.astype(jnp.float32) for x in (a, b)))
+    assert bioflax.angle(a, b) == wanted
+    assert 80 < wanted < 100
+    assert bioflax.angle(a, -a) == 180
+
+
+def test_ratios_of_vanishing_errors_are_those_of_large_ones():
+    model = mlp(FA)
+
+    def faint(model, batch):
+        return 1e-20 * loss(model, batch)
+
+    one, other = aligned(model), aligned(model, faint)
+    for name in ("delta_ratios", "gradient_ratios"):
+        for path, ratio in getattr(one, name).items():
+            np.testing.assert_allclose(getattr(other, name)[path], ratio, rtol=1e-4)
+
+
+def test_a_single_example_has_the_angle_of_a_batch_of_one():
+    model, (x, y) = mlp(FA), BATCH
+    one, batch = (aligned(model, batch=(a, b)) for a, b in ((x[0], y[0]), (x[:1], y[:1])))
+    for path, degrees in batch.deltas.items():
+        np.testing.assert_allclose(one.deltas[path], degrees, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(one.delta_ratios[path], batch.delta_ratios[path], rtol=1e-4)
+
+
+def test_layers_that_share_a_kernel_share_its_gradient_and_have_signals_of_their_own():
+    model = mlp(FA, (4, 4, 4, 2))
+    model.layers[2].kernel = model.layers[0].kernel
+    found = aligned(model)
+    assert found.gradients["layers/0"] == found.gradients["layers/2"]
+    deltas = signals(model)
+    assert set(deltas) == {"layers/0", "layers/2", "layers/4"}
+    assert (deltas["layers/0"] != deltas["layers/2"]).any()
+
+
+def test_a_loss_with_something_beside_it_is_refused():
+    with pytest.raises(ValueError, match="is tuple, and must be a scalar array"):
+        bioflax.alignment(mlp(FA), lambda model, batch: (loss(model, batch), 1), BATCH)

@@ -561,3 +561,40 @@ def test_a_mask_of_any_numbers_holds_once_for_the_feedback_as_for_the_kernel(kin
     exact = bioflax.convert(layer, bioflax.Backprop())
     found, wanted = (jax.grad(lambda x, m=m: jnp.sum(jnp.tanh(m(x))))(x) for m in (layer, exact))
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+class Nested(nnx.Module):
+    """A matrix in a dict, of which no module's attribute tells."""
+
+    def __init__(self, rngs):
+        self.weights = nnx.data({"first": nnx.Param(normal((5, 4)))})
+        self.out = nnx.Linear(4, 2, rngs=rngs)
+
+    def __call__(self, x):
+        return self.out(jnp.tanh(x @ self.weights["first"][...]))
+
+
+def test_parameters_inside_a_dict_are_reported_and_stand_in_the_way_of_strict_conversion():
+    rule = bioflax.FeedbackAlignment()
+    _, report = bioflax.convert(Nested(nnx.Rngs(0)), rule, rngs=streams(), report=True)
+    assert report.paths("converted") == ["out"]
+    (left,) = [entry for entry in report.entries if entry.path == ""]
+    assert (left.action, left.reason) == ("left", "uses weights['first'] by itself")
+    with pytest.raises(ValueError, match="cannot be decoupled"):
+        bioflax.convert(Nested(nnx.Rngs(0)), rule, rngs=streams(), strict=True)
+
+
+@pytest.mark.parametrize("wrapper", [nnx.SpectralNorm, nnx.WeightNorm])
+def test_kolen_pollack_leaves_layers_whose_kernel_is_normalised(wrapper):
+    model = nnx.List(
+        [
+            wrapper(nnx.Linear(5, 4, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1)),
+            nnx.Linear(4, 2, rngs=nnx.Rngs(2)),
+        ]
+    )
+    _, report = bioflax.convert(model, bioflax.KolenPollack(), rngs=streams(), report=True)
+    assert report.paths("converted") == ["1"]
+    (entry,) = [e for e in report.entries if e.layer == "Linear" and e.action == "left"]
+    assert "normalised" in entry.reason
+    _, report = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=streams(), report=True)
+    assert len(report.paths("converted")) == 2

@@ -738,3 +738,22 @@ def test_indirect_feedback_through_a_layer_under_a_rule_is_refused():
     model = bioflax.DirectFeedback(blocks, linear(5, N_OUT, rngs), mode="ifa", rngs=rngs)
     with pytest.raises(TypeError, match="forward-mode"):
         gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+
+
+def test_learned_feedback_has_the_precision_of_the_parameters_not_of_the_output():
+    half, rngs = jnp.bfloat16, streams()
+    blocks = [nnx.Linear(4, 5, dtype=half, param_dtype=jnp.float32, rngs=rngs), jnp.tanh]
+    readout = nnx.Linear(5, 2, dtype=half, param_dtype=jnp.float32, rngs=rngs)
+    for mode, dtype in (("dkp", jnp.float32), ("dfa", half)):
+        model = bioflax.DirectFeedback(blocks, readout, mode=mode, rngs=rngs)
+        assert model.feedback[0].dtype == dtype
+
+
+def test_a_stack_may_be_the_blocks_and_a_function_the_readout():
+    rngs = streams()
+    stack = bioflax.Stack(lambda r: nnx.Linear(4, 4, param_dtype=jnp.float64, rngs=r), 3, rngs=rngs)
+    example = jnp.asarray(X)
+    model = bioflax.DirectFeedback(stack, linear(4, 2, rngs), example=example, rngs=rngs)
+    assert model.feedback[0].shape == (3, 2, 4)
+    flat = bioflax.DirectFeedback([linear(4, 5, rngs)], jnp.tanh, example=example, rngs=rngs)
+    assert flat(example).shape == (7, 5)

@@ -100,3 +100,13 @@ def test_these_tests_promote_no_type_and_no_rank_by_accident():
         jnp.ones(2) + jnp.ones((2, 2))
     with pytest.raises(UserWarning, match="an error here"):
         warnings.warn("an error here", stacklevel=1)
+
+
+@pytest.mark.parametrize(
+    "op", [lambda x, w: x * x @ w, lambda x, w: jnp.where(x @ w > 0, x @ w, 0)]
+)
+def test_an_op_that_is_not_linear_is_refused_whatever_jax_says_of_it(op):
+    f = bioflax.decouple(op)
+    x, w = jnp.ones((1, 2)), jnp.ones((2, 2))
+    with pytest.raises(TypeError, match="cannot be decoupled: it is not linear"):
+        jax.grad(lambda x: f(x, w, w).sum())(x)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import pickle
 import re
 
 import jax
@@ -425,3 +426,28 @@ def test_mirror_steps_of_one_model_are_compiled_once():
 def test_a_weight_mirror_out_of_range_is_refused(option, value):
     with pytest.raises(ValueError, match=f"{option}={value} of a weight mirror must be"):
         bioflax.WeightMirror(**{option: value})
+
+
+@pytest.mark.parametrize(
+    "rule", [bioflax.FeedbackAlignment(), bioflax.SignSymmetry(magnitude="fixed")]
+)
+def test_feedback_that_is_the_kernel_once_more_is_refused(rule):
+    """From one seed for both streams the same numbers would be drawn twice, which is backpropagation."""
+    with pytest.raises(ValueError, match="give them two seeds"):
+        bioflax.Linear(5, 4, rule=rule, rngs=nnx.Rngs(params=0, feedback=0))
+    plain = nnx.Linear(5, 4, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="give them two seeds"):
+        bioflax.convert(plain, rule, rngs=nnx.Rngs(0))
+    assert bioflax.convert(plain, rule, rngs=nnx.Rngs(1)).feedback.shape == (5, 4)
+    # Constants are nobody's draw.
+    zeros = nnx.initializers.zeros
+    alike = bioflax.FeedbackAlignment(feedback_init=zeros)
+    bioflax.Linear(5, 4, rule=alike, kernel_init=zeros, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_layer_can_be_pickled_as_flaxs_own_can(name):
+    layer = bioflax.Linear(3, 4, rule=type(RULES[name])(), rngs=streams())
+    again = pickle.loads(pickle.dumps(layer))
+    assert again.rule == layer.rule
+    np.testing.assert_array_equal(again.kernel[...], layer.kernel[...])
