@@ -51,7 +51,8 @@ def _rows(x: jax.Array, lead: int) -> jax.Array:
     """All axes but the first ``lead`` as one."""
     x = x.reshape(*x.shape[:lead], -1)
     # Half precision has no room for the norm of a large array.
-    return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
+    half = jnp.finfo(x.dtype).bits < 32  # type: ignore[no-untyped-call]
+    return x.astype(jnp.float32) if half else x
 
 
 def _unit(x: jax.Array) -> jax.Array:

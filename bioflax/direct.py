@@ -113,7 +113,7 @@ class DirectFeedback(nnx.Module):
             raise ValueError(f"mode={mode!r} is not a way of direct feedback; valid: {MODES}")
         if mode == "dkp" and (shared or broadcast):
             raise ValueError("mode='dkp' learns one weight per unit: no shared=, no broadcast=")
-        self.blocks = nnx.List(_grouped([blocks] if isinstance(blocks, nnx.Module) else blocks))
+        self.blocks = nnx.List(_grouped([blocks] if isinstance(blocks, Stack) else blocks))
         self.readout = readout if isinstance(readout, nnx.Module) else nnx.Sequential(readout)
         self.mode = mode
         self.feedback_init = feedback_init
@@ -212,7 +212,9 @@ class DirectFeedback(nnx.Module):
                     signal = jnp.broadcast_to(jnp.expand_dims(signal, over), h.shape)
                 place = jax.typeof(h).sharding
                 moved = jax.typeof(signal).sharding != place
-                return jax.sharding.reshard(signal, place) if moved else signal
+                if moved:
+                    signal = jax.sharding.reshard(signal, place)  # type: ignore[no-untyped-call]
+                return signal
 
             signals.append(jax.vmap(send)(b, h) if self._is_stack(i) else send(b, h))
         return signals
