@@ -269,17 +269,19 @@ def starts(tables: Tables, published: PublishedValues) -> "Drawing":
     table = pd.concat([tables["mnist_7x240"], tables["mnist_7x240_starts"]])
     said = published["mnist_7x240", FEEDBACK.arm, "test_error"]
     figure, (test, train) = style.panels(2, style.PAGE, 2.7)
+    shades = style.shades(FEEDBACK.arm, len(STARTS))
+    looks = [look._replace(shade=shade) for look, shade in zip(STARTS, shades, strict=True)]
     drawn = []
-    for look in STARTS:
+    for look in looks:
         for axes, measure in ((test, "test_error"), (train, "train_error")):
             drawn.append(100 * style.runs(table, look.arm, measure, x="epoch"))
             style.trace(axes, drawn[-1].iloc[1:].clip(lower=FLOOR), look, "sd")
-    style.published(test, STARTS[0], said.value)
+    style.published(test, looks[0], said.value)
     style.error_axis(test, "test", (1, 2, 5, 10, 20, 50, 100))
     style.error_axis(train, "training", (FLOOR, 0.1, 1, 10, 100))
     for axes in (test, train):
         axes.set_xlabel("passes through the training set")
-    style.legend(figure, STARTS, columns=3)
+    style.legend(figure, looks, columns=3)
     style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", style.sources([said]))
     return figure
 
