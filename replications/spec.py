@@ -166,21 +166,27 @@ class Network(Strict):
 
 
 class Sgd(Strict):
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(ge=0)
     momentum: float = 0.0
     bias_learning_rate: float | None = None
+
+    @model_validator(mode="after")
+    def _bias_beside_a_rate(self) -> "Sgd":
+        if self.bias_learning_rate is not None and not self.learning_rate:
+            raise ValueError("a bias_learning_rate needs a learning_rate above 0")
+        return self
 
 
 class Rmsprop(Strict):
     """torch.optim's: ``w -= lr g / (sqrt(m) + eps)``, ``m = decay m + (1 - decay) g^2`` from 0."""
 
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(ge=0)
     decay: float = 0.99
     eps: float = 1e-8
 
 
 class Adam(Strict):
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(ge=0)
     b1: float = 0.9
     b2: float = 0.999
     eps: float = 1e-8

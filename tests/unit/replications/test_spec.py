@@ -118,7 +118,11 @@ def of_feedback(measure):
         (put(["optimizer", "adam"], {"learning_rate": 1.0}), "exactly one of sgd, rmsprop, adam"),
         (put(["network", "init"], {"unifrom": 1.0}), "network.init.kind: unknown value 'unifrom'"),
         (put(["stop_below_train_error"], 0.1), "stop_below_train_error needs record: {epochs: 1}"),
-        (put(["optimizer", "sgd"], {"learning_rate": 0.0}), "optimizer.sgd.learning_rate: 0.0 is wrong"),
+        (put(["optimizer", "sgd"], {"learning_rate": -1.0}), "optimizer.sgd.learning_rate: -1.0 is wrong"),
+        (
+            put(["optimizer", "sgd"], {"learning_rate": 0.0, "bias_learning_rate": 0.1}),
+            "optimizer.sgd: a bias_learning_rate needs a learning_rate above 0",
+        ),
         (deep_features, "measures: features is of at most 8 hidden layers"),
         (of_feedback("gap"), "measures: shallow has no feedback for gap"),
         (of_feedback("weight_angle"), "measures: shallow has no feedback for weight_angle"),
