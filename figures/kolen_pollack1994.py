@@ -216,8 +216,8 @@ def mirror_rates(tables: Tables, published: PublishedValues) -> "Drawing":
             runs = 100 * style.runs(table, look.arm, f"{name}_error", x="epoch").iloc[1:]
             drawn.append(runs)
             style.trace(axes, runs.clip(lower=0.01), look, "sd")
-    for look, value in zip((RATES[0], RATES[-1]), said, strict=True):
-        style.published(panels[0], look, value.value, x=PASSES)
+    for stand, (look, value) in enumerate(zip((RATES[0], RATES[-1]), said, strict=True)):
+        style.published(panels[0], look, value.value, stand=stand)
     style.error_axis(panels[0], "test", (1, 2, 5, 10, 20, 50, 100))
     style.error_axis(panels[1], "training", (0.01, 0.1, 1, 10, 100))
     for axes in panels:
