@@ -18,6 +18,7 @@ from bioflax.stack import Stack, unstacked
 Filter = str | type | Callable[[str, nnx.Module], bool]
 
 FILTERED = "not asked for"
+NORMALISED = "its kernel is normalised, and feedback would learn another one"
 # They learn another kernel than the one that the layer inside them multiplies with.
 WRAPPERS = (nnx.SpectralNorm, nnx.WeightNorm)
 NORMS = (nnx.BatchNorm, nnx.LayerNorm, nnx.RMSNorm, nnx.GroupNorm, nnx.InstanceNorm, nnx.PReLU)
@@ -140,10 +141,7 @@ def _convert(
         if not wanted(path):
             action, reason = "left", FILTERED
         elif id(module) in wrapped and decoupled_class(type(module)):
-            action, reason = (
-                "left",
-                "its kernel is normalised, and feedback would learn another one",
-            )
+            action, reason = "left", NORMALISED
         elif swap(module, rule, rngs):
             action, reason = "converted", ""
         elif isinstance(module, NORMS) or all(p.ndim <= 1 for p in parameters.values()):
@@ -159,11 +157,14 @@ def _own(module: nnx.Module) -> dict[str, nnx.Param[Any]]:
     """A module's parameters by name, those in its lists and dicts too, but not its submodules'."""
     own = {}
     for name, value in vars(module).items():
-        is_leaf = lambda v: isinstance(v, nnx.Variable | nnx.Module)  # noqa: E731
-        for path, leaf in jax.tree_util.tree_leaves_with_path(value, is_leaf=is_leaf):
+        for path, leaf in jax.tree_util.tree_leaves_with_path(value, is_leaf=_is_node):
             if isinstance(leaf, nnx.Param):
                 own[name + jax.tree_util.keystr(path)] = leaf
     return own
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, nnx.Variable | nnx.Module)
 
 
 def _convert_stack(

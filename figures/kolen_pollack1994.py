@@ -208,24 +208,15 @@ def mirror_rates(tables: Tables, published: PublishedValues) -> "Drawing":
     import pandas as pd
 
     table = pd.concat([tables["mnist"], tables["mnist_mirror_rates"]])
-    figure, panels = style.panels(2, style.PAGE, 2.7)
-    said = [published["mnist", look.arm, "test_error"] for look in RATES if look.published]
-    drawn = []
-    for axes, name in zip(panels, ("test", "train"), strict=True):
-        for look in RATES:
-            runs = 100 * style.runs(table, look.arm, f"{name}_error", x="epoch").iloc[1:]
-            drawn.append(runs)
-            style.trace(axes, runs.clip(lower=0.01), look, "sd")
-    for stand, (look, value) in enumerate(zip((RATES[0], RATES[-1]), said, strict=True)):
+    figure, panels, drawn = style.learning_curves(table, RATES)
+    logged = [look for look in RATES if look.published]
+    said = [published["mnist", look.arm, "test_error"] for look in logged]
+    for stand, (look, value) in enumerate(zip(logged, said, strict=True)):
         style.published(panels[0], look, value.value, stand=stand)
-    style.error_axis(panels[0], "test", (1, 2, 5, 10, 20, 50, 100))
-    style.error_axis(panels[1], "training", (0.01, 0.1, 1, 10, 100))
     for axes in panels:
         axes.set_xscale("log")
         axes.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
         axes.minorticks_off()
-        axes.set_xlabel("passes through the training set")
-    style.legend(figure, RATES, columns=4)
     style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", style.sources(said))
     return figure
 

@@ -6,7 +6,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Literal
 
 from figures import Figure, PublishedValues, Tables, style
-from figures.style import Look
+from figures.style import FLOOR, Look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -55,8 +55,6 @@ STUCK = 50.0
 # there is no verdict.
 WHOLE = {"mnist": 938, "cifar10": 782, "cifar100": 782}
 TINTS = {"reproduced": "#CDEBDF", "inconclusive": "#F6E7C1", "not reproduced": "#EBCFDD"}
-# A training error below one in 10,000, where training stops, is drawn as that.
-FLOOR = 0.01
 MARKS = {"reproduced": "✔", "inconclusive": "?", "not reproduced": "✘"}
 
 
@@ -268,20 +266,10 @@ def starts(tables: Tables, published: PublishedValues) -> "Drawing":
 
     table = pd.concat([tables["mnist_7x240"], tables["mnist_7x240_starts"]])
     said = published["mnist_7x240", FEEDBACK.arm, "test_error"]
-    figure, (test, train) = style.panels(2, style.PAGE, 2.7)
     shades = style.shades(FEEDBACK.arm, len(STARTS))
     looks = [look._replace(shade=shade) for look, shade in zip(STARTS, shades, strict=True)]
-    drawn = []
-    for look in looks:
-        for axes, measure in ((test, "test_error"), (train, "train_error")):
-            drawn.append(100 * style.runs(table, look.arm, measure, x="epoch"))
-            style.trace(axes, drawn[-1].iloc[1:].clip(lower=FLOOR), look, "sd")
-    style.published(test, looks[0], said.value)
-    style.error_axis(test, "test", (1, 2, 5, 10, 20, 50, 100))
-    style.error_axis(train, "training", (FLOOR, 0.1, 1, 10, 100))
-    for axes in (test, train):
-        axes.set_xlabel("passes through the training set")
-    style.legend(figure, looks, columns=3)
+    figure, panels, drawn = style.learning_curves(table, looks)
+    style.published(panels[0], looks[0], said.value)
     style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", style.sources([said]))
     return figure
 

@@ -44,6 +44,8 @@ CLASSES = (
     "#3F90DA",
 )
 FAILED = "#882255"  # belongs to no rule: a run that ended in the wrong place
+# A training error below one in 10,000 is drawn as that.
+FLOOR = 0.01
 FAINT, TEXT = "#C8C8C8", "#444444"
 
 # Nothing here may depend on the machine: matplotlib's own font, and one salt for the SVG's ids.
@@ -210,6 +212,25 @@ def error_axis(axes: "Axes", name: str, ticks: tuple[float, ...]) -> None:
     axes.minorticks_off()
     axes.set_ylim(ticks[0], 100)
     axes.set_ylabel(f"{name} error (%)")
+
+
+def learning_curves(
+    table: "DataFrame", looks: Iterable[Look]
+) -> tuple["Figure", list["Axes"], list["DataFrame"]]:
+    """Test and training error over passes, side by side; the figure, its axes and what is drawn."""
+    looks = list(looks)
+    figure, axes = panels(2, PAGE, 2.7)
+    drawn = []
+    for one, name in zip(axes, ("test", "train"), strict=True):
+        for look in looks:
+            errors = 100 * runs(table, look.arm, f"{name}_error", x="epoch").iloc[1:]
+            drawn.append(errors)
+            trace(one, errors.clip(lower=FLOOR), look, "sd")
+        one.set_xlabel("passes through the training set")
+    error_axis(axes[0], "test", (1, 2, 5, 10, 20, 50, 100))
+    error_axis(axes[1], "training", (FLOOR, 0.1, 1, 10, 100))
+    legend(figure, looks, columns=len(looks))
+    return figure, axes, drawn
 
 
 def seeds(*drawn: "DataFrame") -> str:

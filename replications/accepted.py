@@ -149,7 +149,7 @@ def accept(
         if wide is not None:
             tables[name], seeds = _tall(wide), sorted(set(wide["seed"]))
         lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
-    stale = sorted(f for f in target.glob("*.*.csv") if f.name.split(".")[0] not in names)
+    stale = baselines.outlived(target, names)
     changes += [f"{old.name}: removed, there is no such experiment" for old in stale]
     judged = {
         claim["id"]: claim["verdict"]
@@ -185,7 +185,7 @@ def _renewed(
     table = table[table["seed"].isin(seeds)]
     first_losses, fingerprints = baselines.first_losses(runs), _fingerprints(cells)
     origins = {f"{name}/{arm}": runs[arm].manifest for arm in arms}
-    old, note = _beside(paper, cells, seeds, before, fingerprints, folder)
+    old, note = _beside(paper, cells, seeds, fingerprints, folder)
     if old is not None:
         table = pd.concat([_tall(old), table])
         origins = {key: _since(before[key], new) for key, new in origins.items()}
@@ -205,7 +205,6 @@ def _beside(
     paper: str,
     cells: Sequence[Cell],
     seeds: Sequence[int],
-    before: Origins,
     fingerprints: pd.DataFrame,
     folder: Path,
 ) -> tuple[pd.DataFrame | None, str]:
@@ -223,8 +222,7 @@ def _beside(
         return None, ""
     kept = folder_of(paper, folder) / f"{name}.fingerprints.csv"
     moved = baselines.renewed(kept, fingerprints)
-    specs = [before.get(f"{name}/{c.arm}", {}).get("spec_digest") for c in cells]
-    if moved or specs != [c.digest for c in cells]:
+    if moved or baselines.other_specs(paper, [name], folder):
         return None, f"; {count} accepted before go, today's code makes other runs"
     return old, f"; {count} accepted before stay"
 

@@ -233,6 +233,11 @@ def renewal(paper: str, preset: str) -> str:
     return f"python -m replications accept {paper} --preset {spec.protocol(preset)}"
 
 
+def outlived(target: Path, names: Sequence[str]) -> list[Path]:
+    """The baselines of experiments that are not among ``names``."""
+    return sorted(f for f in target.glob("*.*.csv") if f.name.split(".")[0] not in names)
+
+
 def other_specs(paper: str, names: Sequence[str], folder: Path = spec.HERE) -> list[str]:
     """The accepted cells of the preset paper whose spec is another one now.
 

@@ -58,13 +58,11 @@ def _started(cell: Cell, images: Images, seed: int = 0) -> State:
         task = tasks.build(cell.spec, images)
         run = program(cell.spec, task)
         order, advance = drawing(run.order), jax.jit(run.advance)
-        number, state, step = jnp.uint32(seed), drawing(run.start)(jnp.uint32(seed)), 0
-        while step < min(FIRST, run.steps):
-            epoch = step // run.steps_per_epoch
-            updates = min(FIRST, run.steps, (epoch + 1) * run.steps_per_epoch) - step
+        number = jnp.uint32(seed)
+        state = drawing(run.start)(number)
+        for epoch, updates in run.stretches(0, min(FIRST, run.steps)):
             indices = order(number, jnp.int32(epoch))
             state = advance(state, number, indices, task.data, jnp.int32(updates))
-            step += updates
         return state
 
 

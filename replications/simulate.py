@@ -204,20 +204,14 @@ def _run(
     if resumed is not None:
         state, records = resumed
         bar.update(when[len(records) - 1])
-    # Without shuffling the first order serves all epochs, and none of their borders matters.
-    per_order = functions.steps_per_epoch if functions.shuffled else when[-1] + 1
-    indices, epoch = None, -1
+    indices, drawn = None, -1
     goal = spec.stop_below_train_error
     for begin, end in zip(when[len(records) - 1 : -1], when[len(records) :], strict=True):
         before = jax.tree.map(jnp.copy, state) if goal is not None else None
-        step = begin
-        while step < end:
-            if step // per_order != epoch:
-                epoch = step // per_order
-                indices = compiled.order(seed, jnp.int32(epoch))
-            updates = min(end, (epoch + 1) * per_order) - step
+        for epoch, updates in functions.stretches(begin, end):
+            if epoch != drawn:
+                indices, drawn = compiled.order(seed, jnp.int32(epoch)), epoch
             state = compiled.advance(state, seed, indices, data, jnp.int32(updates))
-            step += updates
         state, values = compiled.measure(state, first, data)
         new = _on_host(values, batching)
         if goal is not None and before is not None:

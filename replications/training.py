@@ -4,7 +4,7 @@
 the other through the same executable, or all at once under vmap) is ``replications.simulate``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -50,6 +50,16 @@ class Program(NamedTuple):
     shuffled: bool
     steps_per_epoch: int
     steps: int
+
+    def stretches(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
+        """From one number of updates to another: (epoch of the order, updates) for each order."""
+        # Without shuffling the first order serves all epochs, and none of their borders matters.
+        per_order = self.steps_per_epoch if self.shuffled else self.steps + 1
+        while begin < end:
+            epoch = begin // per_order
+            updates = min(end, (epoch + 1) * per_order) - begin
+            yield epoch, updates
+            begin += updates
 
 
 def program(spec: RunSpec, task: Task) -> Program:

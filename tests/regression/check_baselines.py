@@ -54,7 +54,7 @@ def test_no_number_moved(experiment, kind, folders, dataframe_regression):
 def test_no_baseline_outlives_its_experiment(folders, request):
     _, accepted, renew = folders
     names = request.config.getoption("--experiments").split(",")
-    stale = [f.name for f in sorted(accepted.glob("*.*.csv")) if f.name.split(".")[0] not in names]
+    stale = [file.name for file in baselines.outlived(accepted, names)]
     if stale:
         pytest.fail(f"baselines of no experiment: {', '.join(stale)}; renew: {renew}", False)
 

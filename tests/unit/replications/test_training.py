@@ -258,9 +258,7 @@ def test_a_smaller_last_batch_teaches_node_perturbation_what_its_examples_do():
     few = cell(task=task, rule="node_perturbation", measures=["test_nse"], optimizer=still)
     moved = {}
     for batch, updates in ((60, 2), (60, 1), (1, 61), (1, 60)):
-        chosen = cell(
-            task=task, rule="node_perturbation", measures=["test_nse"], optimizer=still, batch=batch
-        )
+        chosen = few._replace(spec=few.spec.model_copy(update={"batch": batch}))
         moved[batch, updates] = _after(chosen, updates)[1]["readout"]
     assert few.spec.batch == 1
     np.testing.assert_allclose(
@@ -278,15 +276,7 @@ def test_a_frozen_layer_does_not_decay():
 
 def test_absent_weights_stay_absent_in_a_sparse_readout(tmp_path):
     network = LINEAR["network"] | {"sparsity": 0.5, "hidden": [40]}
-    sparse = cell(network=network).spec
-    with jax.enable_x64(True):
-        task = tasks.build(sparse, datasets.stand_in)
-        program = training.program(sparse, task)
-        seed = np.uint32(0)
-        before = program.start(seed)
-        start = dict(_arrays(before))
-        after = program.advance(before, seed, program.order(seed, 0), task.data, 30)
-        end = dict(_arrays(after))
+    start, end = _after(cell(network=network), 30)
     absent = np.asarray(start["readout"]) == 0
     assert 0.3 < absent.mean() < 0.7
     assert 0.3 < (np.asarray(start["feedback"]) == 0).mean() < 0.7
