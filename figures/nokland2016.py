@@ -266,7 +266,8 @@ def starts(tables: Tables, published: PublishedValues) -> "Drawing":
 
     table = pd.concat([tables["mnist_7x240"], tables["mnist_7x240_starts"]])
     said = published["mnist_7x240", FEEDBACK.arm, "test_error"]
-    shades = style.shades(FEEDBACK.arm, len(STARTS))
+    # The inner ones: the darkest is next to backprop's black.
+    shades = style.shades(FEEDBACK.arm, len(STARTS) + 2)[1:-1]
     looks = [look._replace(shade=shade) for look, shade in zip(STARTS, shades, strict=True)]
     figure, panels, drawn = style.learning_curves(table, looks)
     style.published(panels[0], looks[0], said.value)
