@@ -41,36 +41,30 @@ def angle(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def _angles(a: jax.Array, b: jax.Array, lead: int) -> jax.Array:
     """Angles over all axes but the first ``lead``."""
-    a, b = (_unit(_rows(x, lead)) for x in (a, b))
+    axes = tuple(range(lead, a.ndim))
+    a, b = (x / length for _, x, length in (_scaled(a, axes), _scaled(b, axes)))
     # Kahan's formula: exact near 0 and 180 degrees, where arccos loses half the digits.
-    across, along = (jnp.linalg.norm(x, axis=-1) for x in (a - b, a + b))
+    across, along = (jnp.sqrt(jnp.sum(jnp.square(x), axes)) for x in (a - b, a + b))
     return jnp.degrees(2 * jnp.arctan2(across, along))
 
 
-def _rows(x: jax.Array, lead: int) -> jax.Array:
-    """All axes but the first ``lead`` as one."""
-    x = x.reshape(*x.shape[:lead], -1)
+def _ratio(a: jax.Array, b: jax.Array, lead: int) -> jax.Array:
+    """Norms over all axes but the first ``lead``, the first over the second."""
+    axes = tuple(range(lead, a.ndim))
+    (most_a, _, length_a), (most_b, _, length_b) = _scaled(a, axes), _scaled(b, axes)
+    return jnp.squeeze((most_a / most_b) * (length_a / length_b), axes)
+
+
+def _scaled(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The largest entry, ``x`` divided by it, and the norm of that: squares of a vanishing error
+    would underflow. The axes are kept, as they lie on a mesh."""
     # Half precision has no room for the norm of a large array.
     half = jnp.finfo(x.dtype).bits < 32  # type: ignore[no-untyped-call]
-    return x.astype(jnp.float32) if half else x
-
-
-def _unit(x: jax.Array) -> jax.Array:
-    # First by the largest entry: the squares of a vanishing error would underflow.
-    x = x / jnp.max(jnp.abs(x), axis=-1, keepdims=True)
-    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def _ratio(a: jax.Array, b: jax.Array, lead: int) -> jax.Array:
-    (most_a, norm_a), (most_b, norm_b) = (_norm(_rows(x, lead)) for x in (a, b))
-    return (most_a / most_b) * (norm_a / norm_b)
-
-
-def _norm(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The norm as two factors, because its square may be too small for a number."""
-    most = jnp.max(jnp.abs(x), axis=-1)
+    x = x.astype(jnp.float32) if half else x
+    most = jnp.max(jnp.abs(x), axes, keepdims=True)
     most = jnp.where(most > 0, most, 1)
-    return most, jnp.linalg.norm(x / most[..., None], axis=-1)
+    x = x / most
+    return most, x, jnp.sqrt(jnp.sum(jnp.square(x), axes, keepdims=True))
 
 
 def signals(model: Any, loss: Loss, batch: Any) -> dict[str, jax.Array]:

@@ -46,6 +46,25 @@ for options in (split, {}):
         gradients.append(np.asarray(jax.grad(lambda x: (net(x) ** 2).sum())(X)))
 np.testing.assert_allclose(*gradients, rtol=1e-5)
 """
+ALIGNMENT = """
+def loss(model, x):
+    return (model(x) ** 2).sum()
+
+for direct in (False, True):
+    measured = []
+    for options in (split, {}):
+        with jax.set_mesh(explicit):
+            rule = {} if direct else {"rule": bioflax.KolenPollack()}
+            layers = nnx if direct else bioflax
+            hidden = layers.Linear(8, 4, rngs=nnx.Rngs(0), **rule, **options)
+            readout = layers.Linear(4, 2, rngs=nnx.Rngs(1), **rule)
+            if direct:
+                net = bioflax.DirectFeedback([hidden, jnp.tanh], readout, rngs=nnx.Rngs(2))
+            else:
+                net = nnx.Sequential(hidden, jnp.tanh, readout)
+            measured.append(jax.tree.map(np.asarray, bioflax.alignment(net, loss, X)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *measured)
+"""
 MAPPED = """
 for mode in ("dfa", "dkp"):
     blocks = [nnx.Linear(8, 7, rngs=nnx.Rngs(0)), jnp.tanh]
@@ -65,7 +84,9 @@ for mode in ("dfa", "dkp"):
 
 
 @pytest.mark.parametrize(
-    "body", [LAYER, STACK, DIRECT, MAPPED], ids=["layer", "stack", "direct", "shard_map"]
+    "body",
+    [LAYER, STACK, DIRECT, ALIGNMENT, MAPPED],
+    ids=["layer", "stack", "direct", "alignment", "shard_map"],
 )
 def test_on_several_devices(body):
     done = subprocess.run([sys.executable, "-c", HEAD + body], capture_output=True, text=True)
