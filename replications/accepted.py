@@ -149,26 +149,11 @@ def accept(
         if wide is not None:
             tables[name], seeds = _tall(wide), sorted(set(wide["seed"]))
         lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
-    stale = baselines.outlived(target, names)
-    changes += [f"{old.name}: removed, there is no such experiment" for old in stale]
-    judged = {
-        claim["id"]: claim["verdict"]
-        for claim in claims.judge_tables(paper, ACCEPTED, tables.get, folder)
-    }
-    fell, rose = baselines.verdict_changes(baselines.accepted_verdicts(target), judged)
-    say("\n".join([*changes, *fell, *rose]))
-    if not yes and ask("Accept them? [y/N] ").strip().lower() not in ("y", "yes"):
-        return 1
-    for old in stale:
-        old.unlink()
-    for file, text in texts.items():
-        with atomically(target / file) as temporary:
-            temporary.write_text(text)
-    baselines.write_origins(target, origins)
-    with atomically(target / "not_run.csv") as temporary:
-        pd.DataFrame(lacking, columns=LACK).to_csv(temporary, index=False)
-    baselines.write_verdicts(target, judged)
-    return 0
+    judged = claims.judge_tables(paper, ACCEPTED, tables.get, folder)
+    texts["not_run.csv"] = pd.DataFrame(lacking, columns=LACK).to_csv(index=False)
+    verdicts = {claim["id"]: claim["verdict"] for claim in judged}
+    proposal = baselines.Proposal(target, names, texts, origins, verdicts, changes)
+    return baselines.propose(proposal, yes, say, ask)
 
 
 def _renewed(

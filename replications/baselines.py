@@ -318,50 +318,71 @@ def accept(
     names = experiments(paper, preset, folder) if names is None else names
     frames = {f"{name}.{kind}.csv": measured(kind, ours, name) for name in names for kind in KINDS}
     judged = judged_verdicts(ours)
-    stale = sorted(path for path in target.glob("*.*.csv") if path.name not in frames)
-    changes = [f"{path.name}: removed, there is no such experiment" for path in stale]
-    for file, frame in frames.items():
-        changes += renewed(target / file, frame)
+    changes = [line for file, frame in frames.items() for line in renewed(target / file, frame)]
     # Where a claim's numbers are the same but for round-off, a verdict that moved lies at the border
     # of its region, and stands on the lower side: no processor's round-off shall make it fall.
     moved = {change.split(".")[0] for change in changes}
     still = {name for name, used in judged_experiments(ours).items() if not used & moved}
     judged |= lower_verdicts(accepted_verdicts(target), {n: judged[n] for n in still})
-    fell, rose = verdict_changes(accepted_verdicts(target), judged)
-    changes += [*fell, *rose]
-    say("\n".join(changes) or f"{target}: every number is within its tolerance")
-    if not yes and ask("Renew the baselines? [y/N] ").strip().lower() not in ("y", "yes"):
+    manifests = [f for name in names for f in sorted((ours / "runs" / name).glob("*.json"))]
+    proposal = Proposal(
+        target,
+        names,
+        {file: frame.to_csv() for file, frame in frames.items()},
+        {f"{f.parent.name}/{f.stem}": json.loads(f.read_text()) for f in manifests},
+        judged,
+        changes,
+    )
+    return propose(proposal, yes, say, ask)
+
+
+class Proposal(NamedTuple):
+    """What is to stand in a folder of baselines: the files of the experiments that have new ones, the
+    manifests of all cells, the verdicts; and a line for each number that this changes."""
+
+    target: Path
+    names: Sequence[str]
+    texts: Mapping[str, str]
+    manifests: Mapping[str, Mapping[str, Any]]
+    judged: Mapping[str, str]
+    changes: Sequence[str]
+
+
+def propose(new: Proposal, yes: bool, say: Callable[[str], None], ask: Callable[[str], str]) -> int:
+    """Say what would change, ask unless ``yes``, and write it: 0, or 1 if declined."""
+    target = new.target
+    stale = outlived(target, new.names)
+    gone = [f"{path.name}: removed, there is no such experiment" for path in stale]
+    fell, rose = verdict_changes(accepted_verdicts(target), new.judged)
+    lines = [*gone, *new.changes, *fell, *rose]
+    say("\n".join(lines) or f"{target}: every number is within its tolerance")
+    if not yes and ask("Accept them? [y/N] ").strip().lower() not in ("y", "yes"):
         return 1
     for path in stale:
         path.unlink()
-    for file, frame in frames.items():
+    verdicts = pd.DataFrame(new.judged.items(), columns=["id", "verdict"])
+    texts = {
+        **new.texts,
+        "manifest.json": _origins_text(new.manifests),
+        "claims.csv": verdicts.to_csv(index=False),
+    }
+    for file, text in texts.items():
         with atomically(target / file) as temporary:
-            frame.to_csv(temporary)
-    write_verdicts(target, judged)
-    manifests = [f for name in names for f in sorted((ours / "runs" / name).glob("*.json"))]
-    write_origins(
-        target, {f"{f.parent.name}/{f.stem}": json.loads(f.read_text()) for f in manifests}
-    )
+            temporary.write_text(text)
     return 0
 
 
-def write_verdicts(target: Path, judged: Mapping[str, str]) -> None:
-    with atomically(target / "claims.csv") as temporary:
-        pd.DataFrame(judged.items(), columns=["id", "verdict"]).to_csv(temporary, index=False)
-
-
 def read_origins(target: Path) -> dict[str, dict[str, Any]]:
-    """What ``write_origins`` wrote, by cell; nothing where nothing was accepted."""
+    """Where each accepted cell comes from; nothing where nothing was accepted."""
     file = target / "manifest.json"
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def write_origins(target: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+def _origins_text(manifests: Mapping[str, Mapping[str, Any]]) -> str:
     """What the manifests say on where each cell's numbers come from, one line per cell."""
     found = {}
     for cell, manifest in manifests.items():
         own, *earlier = provenance.origins(manifest)
         found[cell] = own | {"earlier": earlier} if earlier else own
     lines = [f'"{cell}": {json.dumps(origin)}' for cell, origin in found.items()]
-    with atomically(target / "manifest.json") as temporary:
-        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
