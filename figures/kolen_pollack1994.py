@@ -235,8 +235,8 @@ FIGURES = {
         ("law",),
         "The law of Kolen and Pollack: the gap between forward and feedback weights shrinks as "
         "(1 - decay)^t, in every layer and for every rule of update that takes the same step with W "
-        "and B. a, Points: measured; lines: the law, without a free number. b, What breaks it: no "
-        "decay, unequal decays, and decay as L2 in the gradient under Adam and RMSprop.",
+        "and B. a, Points: measured; lines: the law, without a free number. b, Controls: no decay, "
+        "where the gap stays, unequal decays, and decay as L2 in the gradient under Adam and RMSprop.",
     ),
     "period": Figure(
         period,

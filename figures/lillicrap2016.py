@@ -148,7 +148,7 @@ def flow_field(tables: Tables, published: PublishedValues) -> "Drawing":
     style.footer(
         figure,
         f"n = {len(w0.columns)} starts (dots)",
-        "paths: 1 start in 16",
+        "paths: every fourth row and column",
         "arrows: direction only",
     )
     return figure
