@@ -167,12 +167,15 @@ def differences(old: pd.DataFrame, new: pd.DataFrame, allowed: Tolerances) -> li
     return lines
 
 
-def renewed(file: Path, frame: pd.DataFrame) -> list[str]:
-    """What writing ``frame`` into a baseline's file would change."""
+def renewed(file: Path, frame: pd.DataFrame, columns: Sequence[str] | None = None) -> list[str]:
+    """What writing ``frame`` into a baseline's file would change; of ``columns``, or of all."""
     if not file.exists():
         return [f"{file.name}: new, {frame.shape[0]} rows"]
     old, kind = read(file), file.name.split(".")[1]
-    return [f"{file.name}: {line}" for line in differences(old, frame, tolerances(kind, old))]
+    allowed = tolerances(kind, old)
+    if columns is not None:
+        old, frame = old[list(columns)], frame[list(columns)]
+    return [f"{file.name}: {line}" for line in differences(old, frame, allowed)]
 
 
 def accepted_verdicts(baselines: Path) -> dict[str, str]:
