@@ -56,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
                       help="seeds one after the other, or all at once (for a GPU)")  # fmt: skip
     made.add_argument("--checkpoint-seconds", type=float, default=60,
                       help="time between checkpoints (default: 60)")  # fmt: skip
-    made = verb("restore", _restore, "write the accepted table of an experiment at full scale",
-                "paper", "experiment")  # fmt: skip
+    made = verb("restore", _restore, "write an accepted table at full scale",
+                "paper", "table")  # fmt: skip
     _results(made)
     made = verb("fingerprint", _fingerprint, "run the first updates of accepted cells, on noise",
                 "paper", "experiment")  # fmt: skip
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 _MEANING = {
     "paper": "name of a paper, for example lillicrap2016",
     "experiment": "name of one of its experiments",
+    "table": "name of an experiment or, for its hidden features, EXPERIMENT.embedding",
     "arm": "the rule or variant: see `list`",
     "figure": "name of one of its figures",
     "name": "mnist5k, mnist, cifar10 or cifar100",
@@ -171,7 +172,7 @@ def _simulate(options: argparse.Namespace) -> None:
 def _restore(options: argparse.Namespace) -> None:
     from replications import accepted
 
-    accepted.restore(options.paper, options.experiment, options.results)
+    accepted.restore(options.paper, options.table, options.results)
 
 
 def _fingerprint(options: argparse.Namespace) -> None:

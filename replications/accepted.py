@@ -1,8 +1,9 @@
 """Results of the preset paper that were computed once and accepted: every run shows and guards them.
 
 ``replications/<paper>/baselines/paper/`` holds, per experiment, every record of its runs
-(``<experiment>.runs.csv``) and the fingerprints of its cells (``<experiment>.fingerprints.csv``), beside
-what every baseline holds (replications/baselines.py); and what has not been run (``not_run.csv``).
+(``<experiment>.runs.csv``), the embedding of its hidden features where it has any
+(``<experiment>.embedding.csv``) and the fingerprints of its cells (``<experiment>.fingerprints.csv``),
+beside what every baseline holds (replications/baselines.py); and what has not been run (``not_run.csv``).
 An experiment is accepted with the seeds that all its arms have, beside seeds accepted before, as long
 as its spec and its fingerprints stand. An experiment that the preset quick runs as it is has nothing
 to accept: its table is quick's.
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from replications import baselines, claims, datasets, provenance, spec
+from replications.embedding import placed
 from replications.errors import UserError
 from replications.files import atomically
 from replications.results import COLUMNS, Run, read_run, read_table, run_file, table_file, tidy
@@ -31,15 +33,21 @@ def folder_of(paper: str, folder: Path = spec.HERE) -> Path:
     return baselines.folder_of(paper, "paper", folder)
 
 
-def restore(paper: str, experiment: str, results: Path, folder: Path = spec.HERE) -> pd.DataFrame:
-    """An experiment's accepted records as a tidy table, written to its file and returned."""
-    quick = spec.also_quick(paper, experiment, folder)
-    table = (
-        _of_quick(paper, experiment, results) if quick else _tall(_read(paper, experiment, folder))
-    )
-    with atomically(table_file(results, ACCEPTED, paper, experiment)) as temporary:
-        table.to_csv(temporary, index=False)
-    return table
+def restore(paper: str, table: str, results: Path, folder: Path = spec.HERE) -> None:
+    """Write an accepted table: an experiment's records, or the embedding of its features.
+
+    ``table`` is the experiment's name or, for the embedding, ``<experiment>.embedding``.
+    """
+    experiment, _, kind = table.partition(".")
+    spec.cells_of(paper, experiment, "paper", folder)  # refuses one that there is not
+    if spec.also_quick(paper, experiment, folder):
+        text = read_table(table_file(results, "quick", paper, table)).to_csv(index=False)
+    elif kind:
+        text = _kept(paper, experiment, kind, folder).read_text()
+    else:
+        text = _tall(_read(paper, experiment, folder)).to_csv(index=False)
+    with atomically(table_file(results, ACCEPTED, paper, table)) as temporary:
+        temporary.write_text(text)
 
 
 def _of_quick(paper: str, experiment: str, results: Path) -> pd.DataFrame:
@@ -47,10 +55,14 @@ def _of_quick(paper: str, experiment: str, results: Path) -> pd.DataFrame:
 
 
 def _read(paper: str, experiment: str, folder: Path) -> pd.DataFrame:
-    file = folder_of(paper, folder) / f"{experiment}.runs.csv"
+    return _parsed(_kept(paper, experiment, "runs", folder))
+
+
+def _kept(paper: str, experiment: str, kind: str, folder: Path) -> Path:
+    file = folder_of(paper, folder) / f"{experiment}.{kind}.csv"
     if not file.exists():
         raise UserError(f"{file}: no accepted results of {experiment}; see `accept --preset paper`")
-    return _parsed(file)
+    return file
 
 
 def _parsed(runs: Path | io.StringIO) -> pd.DataFrame:
@@ -131,13 +143,14 @@ def accept(
         if seeds:
             for cell in cells:
                 _check_origin(cell, runs[cell.arm], results / "datasets")
-            frames, found, note = _renewed(paper, cells, runs, seeds, before, folder)
+            frames, found, note = _renewed(paper, cells, runs, seeds, before, results, folder)
             changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds{note}")
             aggregates = f"{name}.aggregates.csv"
             # With more seeds every n and every sd is another one.
             changes += baselines.renewed(target / aggregates, frames[aggregates], ["mean"])
             for file, frame in frames.items():
-                texts[file] = frame.to_csv(float_format="%.6g" if ".runs." in file else None)
+                short = any(kind in file for kind in (".runs.", ".embedding."))
+                texts[file] = frame.to_csv(float_format="%.6g" if short else None)
             wide = _parsed(io.StringIO(texts[f"{name}.runs.csv"]))
             origins |= found
         elif name in spec.kept(paper, folder):
@@ -163,27 +176,34 @@ def _renewed(
     runs: Mapping[str, Run],
     seeds: Sequence[int],
     before: Origins,
+    results: Path,
     folder: Path,
 ) -> tuple[dict[str, pd.DataFrame], Origins, str]:
     """An experiment's files, the origins of its cells, and a word on the seeds accepted before."""
     name, arms = cells[0].experiment, [cell.arm for cell in cells]
     table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
     table = table[table["seed"].isin(seeds)]
-    first_losses, fingerprints = baselines.first_losses(runs), _fingerprints(cells)
+    fingerprints = _fingerprints(cells)
     origins = {f"{name}/{arm}": runs[arm].manifest for arm in arms}
     old, note = _beside(paper, cells, seeds, fingerprints, folder)
     if old is not None:
         table = pd.concat([_tall(old), table])
         origins = {key: _since(before[key], new) for key, new in origins.items()}
-        if old["seed"].min() < min(seeds):
-            kept = folder_of(paper, folder) / f"{name}.first_losses.csv"
-            first_losses = baselines.read(kept)
     frames = {
         f"{name}.runs.csv": _wide(table, arms),
         f"{name}.fingerprints.csv": fingerprints,
-        f"{name}.first_losses.csv": first_losses,
         f"{name}.aggregates.csv": baselines.aggregates(table),
     }
+    # The rest is of the first seed alone, and stays where that was accepted before.
+    losses, embedding = f"{name}.first_losses.csv", f"{name}.embedding.csv"
+    features = any("features" in cell.spec.measures for cell in cells)
+    if old is not None and old["seed"].min() < min(seeds):
+        home = folder_of(paper, folder)
+        kept = [losses, embedding] if features else [losses]
+        return frames | {file: baselines.read(home / file) for file in kept}, origins, note
+    frames[losses] = baselines.first_losses(runs)
+    if features:
+        frames[embedding] = placed(cells, results, results / "datasets").set_index("arm")
     return frames, origins, note
 
 

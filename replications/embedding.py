@@ -3,6 +3,7 @@
 A step of its own after the simulation, so that another perplexity trains nothing again.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,15 @@ def embed(
     ``folder`` holds the data sets' files, which have the labels. Raises UserError where a run is
     missing, or has no features.
     """
-    arms = cells_of(paper, experiment, preset)
-    folder = folder or results / "datasets"
-    table = pd.concat([part for cell in arms for part in _layers(cell, results, folder)])
+    table = placed(cells_of(paper, experiment, preset), results, folder or results / "datasets")
     with atomically(embedding_file(results, preset, paper, experiment)) as temporary:
         table.to_csv(temporary, index=False)
     return table
+
+
+def placed(arms: Sequence[Cell], results: Path, folder: Path) -> pd.DataFrame:
+    """The table of ``embed``. Raises UserError."""
+    return pd.concat([part for cell in arms for part in _layers(cell, results, folder)])
 
 
 def _layers(cell: Cell, results: Path, folder: Path) -> list[pd.DataFrame]:

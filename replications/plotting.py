@@ -45,15 +45,14 @@ def published(paper: str) -> dict[tuple[str, str, str], Published]:
 def drawable(paper: str, view: str) -> list[str]:
     """The figures of a paper that are drawn of a preset's results, or of what was accepted at full scale.
 
-    Without full-scale results in it a figure is the quick run's own. Of features, and so of embeddings,
-    none are accepted.
+    Without full-scale results in it a figure is the quick run's own.
     """
     known = set(spec.experiments(paper, view))
     names = [name for name, figure in figures.of(paper).items() if figure.drawable(known)]
     if view != spec.ACCEPTED:
         return names
     kept = set(spec.kept(paper))
-    return [name for name in names if kept & set(figures.find(paper, name).needs)]
+    return [name for name in names if kept & figures.find(paper, name).experiments]
 
 
 def draw(paper: str, name: str, tables: figures.Tables) -> "Figure":

@@ -48,10 +48,15 @@ def drawable(view: str) -> set[tuple[str, str]]:
         known = set(spec.accepted(paper)) if accepted else {cell.experiment for cell in cells}
         for name, figure in figures.of(paper).items():
             # What has nothing of its own at full scale is in the quick run already.
-            full = not accepted or set(figure.needs) & set(spec.kept(paper))
+            full = not accepted or figure.experiments & set(spec.kept(paper))
             if figure.drawable(known) and full:
                 found.add((paper, name))
     return found
+
+
+def needed_by(drawn: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The tables of figures."""
+    return {(paper, table) for paper, name in drawn for table in figures.find(paper, name).needs}
 
 
 def test_the_config_names_every_paper():
@@ -70,13 +75,14 @@ def test_a_fresh_clone_plans_every_cell_table_figure_and_verdict(clone, preset):
     assert planned["simulate"] == len(cells)
     assert planned["tabulate"] == len({(cell.paper, cell.experiment) for cell in cells})
     drawn = drawable(preset)
-    needed = {(paper, table) for paper, name in drawn for table in figures.find(paper, name).needs}
-    assert planned["embed"] == sum("embedding" in table for _, table in needed) > 0
+    assert planned["embed"] == sum("embedding" in table for _, table in needed_by(drawn)) > 0
     assert planned["dataset"] == len({cell.dataset for cell in cells} - {None})
     # Beside a quick run stands what was accepted at full scale.
     full = [paper for paper in PAPERS if preset == "quick" and spec.accepted(paper)]
     assert planned["plot"] == len(drawn) + (len(drawable(spec.ACCEPTED)) if full else 0)
-    assert planned["restore"] == sum(len(spec.accepted(paper)) for paper in full)
+    features = [table for table in needed_by(drawable(spec.ACCEPTED)) if "embedding" in table[1]]
+    tables = sum(len(spec.accepted(paper)) for paper in full)
+    assert planned["restore"] == tables + (len(features) if full else 0)
     assert planned["fingerprint"] == sum(len(spec.kept(paper)) for paper in full)
     assert planned["judge"] == planned["summary_page"] == len(PAPERS) + len(full)
     assert (planned["check"], planned["check_accepted"]) == (len(PAPERS), len(full))

@@ -5,18 +5,18 @@ rule restore:
     input:
         kept_runs,
     output:
-        "results/accepted/{paper}/tables/{experiment}.csv",
+        "results/accepted/{paper}/tables/{table}.csv",
     log:
-        "results/accepted/logs/restore/{paper}/{experiment}.log",
+        "results/accepted/logs/restore/{paper}/{table}.log",
     conda:
         "../../environment.yml"
     params:
         code=code("replications/accepted.py"),
         results=results_folder,
     message:
-        "Restore {wildcards.paper}: {wildcards.experiment}, at full scale"
+        "Restore {wildcards.paper}: {wildcards.table}, at full scale"
     shell:
-        "logged {log} python -m replications restore {wildcards.paper} {wildcards.experiment}"
+        "logged {log} python -m replications restore {wildcards.paper} {wildcards.table}"
         " --results {params.results}"
 
 

@@ -47,6 +47,7 @@ wildcard_constraints:
     preset="|".join([*spec.PRESETS, spec.ACCEPTED]),
     paper="|".join(PAPERS),
     experiment="[^/.]+",
+    table="[^/]+",
     arm="[^/]+",
     figure="[^/]+",
     dataset="|".join(datasets.SOURCES),
@@ -161,11 +162,10 @@ def accepted_baselines(wildcards):
 
 def kept_runs(wildcards):
     """Where an accepted table comes from: what was kept, or quick's own where that is the same."""
-    if spec.also_quick(wildcards.paper, wildcards.experiment):
-        return TABLE.format(preset="quick", **wildcards)
-    return sources(
-        f"replications/{wildcards.paper}/baselines/paper/{wildcards.experiment}.runs.csv"
-    )
+    paper, (experiment, _, kind) = wildcards.paper, wildcards.table.partition(".")
+    if spec.also_quick(paper, experiment):
+        return TABLE.format(preset="quick", paper=paper, experiment=wildcards.table)
+    return sources(f"replications/{paper}/baselines/paper/{experiment}.{kind or 'runs'}.csv")
 
 
 def fingerprints_of_paper(wildcards):

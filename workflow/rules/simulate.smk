@@ -76,6 +76,8 @@ rule embed:
         EMBEDDING,
     log:
         f"{LOG}/embed/{{paper}}/{{experiment}}.log",
+    wildcard_constraints:
+        preset="|".join(spec.PRESETS),
     conda:
         "../../environment.yml"
     params:

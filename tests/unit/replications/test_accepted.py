@@ -13,6 +13,7 @@ from replications import (
     baselines,
     claims,
     datasets,
+    embedding,
     fingerprints,
     results,
     spec,
@@ -283,6 +284,45 @@ def test_a_run_that_todays_code_would_not_begin_is_refused(ran, folder):
     results.write_run(file, run._replace(manifest=other, first_losses=run.first_losses * 1.001))
     with pytest.raises(UserError, match="today's code begins another run"):
         accept(ran, folder)
+
+
+def test_the_embedding_of_hidden_features_is_kept_with_the_first_seed(tmp_path):
+    seen = {
+        "title": "What a hidden layer puts out",
+        "place": "none",
+        "spec": {
+            "task": {"images": {"name": "mnist5k"}},
+            "network": {"hidden": [4], "init": {"uniform": 0.3}},
+            "rule": "backprop",
+            "optimizer": {"sgd": {"learning_rate": 0.02}},
+            "batch": 500,
+            "measures": ["test_error", "features"],
+            "probe": 40,
+            "seeds": 2,
+        },
+        "arms": {"backprop": None},
+        "presets": {"paper": None},
+    }
+    papers, home = tmp_path / "papers", tmp_path / "results"
+    (papers / "toy").mkdir(parents=True)
+    (papers / "toy" / "claims.yaml").write_text("claims: []")
+    paper = {**PAPER, "experiments": {"seen": seen}}
+    (papers / "toy" / "experiments.yaml").write_text(yaml.safe_dump(paper))
+    datasets.write("mnist5k", home / "datasets" / "mnist5k.npz")
+    cell = spec.cell("toy", "seen", "backprop", "paper", papers)
+    simulate(cell, home, range(1))
+    accept(home, papers)
+    accepted.restore("toy", "seen.embedding", home, papers)
+    restored = results.read_table(results.embedding_file(home, spec.ACCEPTED, "toy", "seen"))
+    now = embedding.placed([cell], home, home / "datasets")
+    assert len(now) == 40
+    pd.testing.assert_frame_equal(restored, now, check_dtype=False, rtol=1e-5)
+    # Another machine runs the next seed and has no other.
+    results.run_file(home, cell).unlink()
+    simulate(cell, home, range(1, 2))
+    assert "1 accepted before stay" in accept(home, papers)
+    assert set(kept(papers, "seen.embedding.csv").seed) == {0}
+    assert set(kept(papers, "seen.runs.csv").seed) == {0, 1}
 
 
 def test_what_was_not_run_is_said_and_decides_nothing(ran, folder):
