@@ -148,7 +148,7 @@ def _texts(c: Any) -> tuple[str, str, str] | None:
     theirs = f"{c.published:.{digits}f} ± {c.published_sd:.{digits}f}"
     theirs += f" ({c.published_train_error:g})" if pd.notna(c.published_train_error) else ""
     theirs += f" [{c.certainty}]" if c.certainty != "C" else ""
-    return ours, theirs, f"{c.difference:+.2f}{mark}"
+    return ours, theirs, f"{c.difference:+z.2f}{mark}"
 
 
 def table(rows: dict[str, str], tables: Tables, published: PublishedValues) -> "Drawing":

@@ -157,7 +157,7 @@ def _row(
     measure = published.measure.replace("_", " ").replace("/", ", ")
     return (
         f"| {cell.experiment} | {cell.arm.replace('_', ' ')} | {measure} | {data} | {ours} | {interval} "
-        f"| {theirs} | {published.place}, {published.certainty} | {mean - value:+.2f}{unit} "
+        f"| {theirs} | {published.place}, {published.certainty} | {mean - value:+z.2f}{unit} "
         f"| {', '.join(judged)} |"
     )
 
