@@ -40,6 +40,8 @@ def restore(paper: str, table: str, results: Path, folder: Path = spec.HERE) -> 
     """
     experiment, _, kind = table.partition(".")
     spec.cells_of(paper, experiment, "paper", folder)  # refuses one that there is not
+    if kind not in ("", "embedding"):
+        raise UserError(f"unknown table {table!r}; valid: {experiment}, {experiment}.embedding")
     if spec.also_quick(paper, experiment, folder):
         text = read_table(table_file(results, "quick", paper, table)).to_csv(index=False)
     elif kind:

@@ -3,7 +3,7 @@
 
 rule restore:
     input:
-        kept_runs,
+        kept_table,
     output:
         "results/accepted/{paper}/tables/{table}.csv",
     log:

@@ -47,7 +47,7 @@ wildcard_constraints:
     preset="|".join([*spec.PRESETS, spec.ACCEPTED]),
     paper="|".join(PAPERS),
     experiment="[^/.]+",
-    table="[^/]+",
+    table=r"[^/.]+(\.embedding)?",
     arm="[^/]+",
     figure="[^/]+",
     dataset="|".join(datasets.SOURCES),
@@ -160,7 +160,7 @@ def accepted_baselines(wildcards):
     return sources(f"replications/{wildcards.paper}/baselines/paper/*")
 
 
-def kept_runs(wildcards):
+def kept_table(wildcards):
     """Where an accepted table comes from: what was kept, or quick's own where that is the same."""
     paper, (experiment, _, kind) = wildcards.paper, wildcards.table.partition(".")
     if spec.also_quick(paper, experiment):

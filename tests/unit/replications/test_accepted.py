@@ -351,6 +351,14 @@ def test_without_accepted_results_the_error_says_what_to_do(tmp_path, folder):
         accepted.restore("toy", "line", tmp_path, folder)
 
 
+@pytest.mark.parametrize("table", ["lime", "line.aggregates", "lime.embedding"])
+def test_a_table_that_is_none_is_refused_and_nothing_is_written(ran, folder, table):
+    accept(ran, folder)
+    with pytest.raises(UserError, match=table.removesuffix(".embedding")):
+        accepted.restore("toy", table, ran, folder)
+    assert not (ran / spec.ACCEPTED).exists()
+
+
 def judge(ran, folder):
     for name in ("line", "same"):
         accepted.restore("toy", name, ran, folder)
