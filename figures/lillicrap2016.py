@@ -148,7 +148,7 @@ def flow_field(tables: Tables, published: PublishedValues) -> "Drawing":
     style.footer(
         figure,
         f"n = {len(w0.columns)} starts (dots)",
-        "paths: every fourth row and column",
+        f"paths: {shown.sum()} of them",
         "arrows: direction only",
     )
     return figure

@@ -43,7 +43,7 @@ def restore(paper: str, table: str, results: Path, folder: Path = spec.HERE) -> 
     if kind not in ("", "embedding"):
         raise UserError(f"unknown table {table!r}; valid: {experiment}, {experiment}.embedding")
     if spec.also_quick(paper, experiment, folder):
-        text = read_table(table_file(results, "quick", paper, table)).to_csv(index=False)
+        text = _of_quick(paper, table, results).to_csv(index=False)
     elif kind:
         text = _kept(paper, experiment, kind, folder).read_text()
     else:
