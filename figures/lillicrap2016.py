@@ -24,6 +24,14 @@ NONLINEAR = (
     Look("feedback_alignment_4", "feedback alignment, 4 layers"),
     SHALLOW,
 )
+TEACHER = 0.22
+# What `nonlinear_search` changes, and what it changes it from.
+CHOICES = (
+    ("teacher", "scale of the teacher", TEACHER),
+    ("rate", "learning rate", 0.04),
+    ("w", "initial weights, w", 0.1),
+    ("b", "feedback, b", 0.5),
+)
 QUARTILES, SD = "NSE: median and quartiles", "angle: mean ± 1 SD"
 
 
@@ -212,6 +220,37 @@ def search(tables: Tables, published: PublishedValues) -> "Drawing":
     return figure
 
 
+def regimes(tables: Tables, published: PublishedValues) -> "Drawing":
+    """Fig. 2d's task with one choice changed at a time: which of them decide who is ahead."""
+    del published  # the paper names none of the choices
+    table = tables["nonlinear_search"]
+    figure, panels = style.panels(4, style.PAGE, 2.6, sharey=True)
+    looks = [look._replace(published=False) for look in NONLINEAR[:4]]
+    drawn = []
+    for axes, (kind, label, usual) in zip(panels, CHOICES, strict=True):
+        for look in looks:
+            arms = {_scale(a): a for a in set(table.arm) if a.startswith(f"{look.arm}_{kind}_")}
+            if not arms:
+                continue
+            # The arm that all changes start from is the teacher's.
+            arms[usual] = f"{look.arm}_teacher_{TEACHER}"
+            x = sorted(arms)
+            last = [style.runs(table, arms[one], "test_nse").iloc[-1:] for one in x]
+            drawn += last
+            low, median, high = ([r.iloc[0].quantile(q) for r in last] for q in (0.25, 0.5, 0.75))
+            axes.plot(x, median, "o", color=look.colour, linestyle=look.line)
+            axes.vlines(x, low, high, color=look.colour)
+        axes.axvline(usual, color=style.FAINT, linewidth=0.8, zorder=0)
+        axes.set_xlabel(label)
+        axes.margins(x=0.08)
+    _nse(panels[0])
+    style.legend(figure, looks, columns=4)
+    style.footer(
+        figure, style.seeds(*drawn), QUARTILES, "grey: the choices of the experiment nonlinear"
+    )
+    return figure
+
+
 def _scale(arm: str) -> float:
     return float(arm.rsplit("_", 1)[1])
 
@@ -258,6 +297,14 @@ FIGURES = {
         "the targets: median and quartiles over seeds. b, Angle between the hidden updates of "
         "feedback alignment and of backprop at the same weights: mean and 1 SD. Diamonds: the "
         "paper's means of 20 runs at 400,000 examples.",
+    ),
+    "nonlinear_search": Figure(
+        regimes,
+        ("nonlinear_search",),
+        "What decides who is ahead in Fig. 2d: the error after 400,000 examples when one choice that the "
+        "paper made by hand, and does not report, is another. a, The teacher's weights and biases are drawn "
+        "from U[-s, s]. b, Learning rate. c, d, Initial weights from U[-w, w] and feedback from U[-b, b]. "
+        "Median and quartiles over seeds; grey lines: the choices of Fig. 2d here.",
     ),
     "fig3_flow_field": Figure(
         flow_field,

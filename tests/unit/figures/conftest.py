@@ -107,6 +107,22 @@ def _mnist_search():
     return made.table
 
 
+def _nonlinear_search():
+    made = Curves(np.arange(9) * 50_000, 20)
+    for kind, values, depths in (
+        ("teacher", ("0.18", "0.2", "0.22", "0.25"), (3, 4)),
+        ("rate", ("0.02", "0.08"), (4,)),
+        ("w", ("0.02", "0.2"), (4,)),
+        ("b", ("0.25", "1"), (4,)),
+    ):
+        for value in values:
+            for depth in depths:
+                fall = _falling(1, 2e-2 * float(value) / depth, 3e4)
+                for rule in ("backprop", "feedback_alignment")[kind == "b" :]:
+                    made.add(f"{rule}_{depth}_{kind}_{value}", "test_nse", fall, 0.2)
+    return made.table
+
+
 @pytest.fixture(scope="session")
 def tables():
     """A table for every experiment that Lillicrap's figures need."""
@@ -117,4 +133,5 @@ def tables():
         "flow_field": _flow_field(),
         "scale_sweep": _scale_sweep(),
         "mnist_search": _mnist_search(),
+        "nonlinear_search": _nonlinear_search(),
     }
