@@ -241,6 +241,7 @@ def regimes(tables: Tables, published: PublishedValues) -> "Drawing":
             axes.plot(x, median, "o", color=look.colour, linestyle=look.line)
             axes.vlines(x, low, high, color=look.colour)
         axes.axvline(usual, color=style.FAINT, linewidth=0.8, zorder=0)
+        axes.set_xticks(x, [f"{one:g}" for one in x])
         axes.set_xlabel(label)
         axes.margins(x=0.08)
     _nse(panels[0])
