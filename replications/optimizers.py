@@ -10,8 +10,9 @@ from flax import nnx
 from replications.spec import RunSpec
 
 
-def optimizer(spec: RunSpec) -> optax.GradientTransformation:
-    """The chain: L2 (coupled decay), the optimiser, decoupled decay, and absent weights kept absent."""
+def optimizer(spec: RunSpec, steps_per_epoch: int) -> optax.GradientTransformation:
+    """The chain: L2 (coupled decay), the optimiser, its rate halved on the way, decoupled decay, and
+    absent weights kept absent."""
     o = spec.optimizer
     parts: list[optax.GradientTransformation] = []
     feedback_decay = o.weight_decay if o.feedback_weight_decay is None else o.feedback_weight_decay
@@ -29,6 +30,10 @@ def optimizer(spec: RunSpec) -> optax.GradientTransformation:
     elif o.adam is not None:
         a = o.adam
         parts.append(optax.adam(a.learning_rate, b1=a.b1, b2=a.b2, eps=a.eps))
+    if o.halve_every is not None:
+        updates = o.halve_every * steps_per_epoch
+        halved = optax.exponential_decay(1.0, updates, 0.5, staircase=True)
+        parts.append(optax.scale_by_schedule(halved))
     if not o.coupled:
         # After the optimiser the update is added to the weights, so decay has a minus sign here.
         parts += [optax.add_decayed_weights(-rate, _only(name)) for rate, name in decays if rate]

@@ -204,6 +204,9 @@ class Optimizer(Strict):
     feedback_weight_decay: float | None = None
     # Add the decay to the gradient (L2) instead: breaks the law under adaptive optimisers.
     coupled: bool = False
+    # Halve the learning rate after every so many epochs. Absent, it is no part of a cell's digest:
+    # results from before there was such a choice stay what they are.
+    halve_every: int | None = Field(default=None, gt=0, exclude_if=lambda epochs: epochs is None)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Optimizer":

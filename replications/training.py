@@ -69,7 +69,7 @@ def program(spec: RunSpec, task: Task) -> Program:
     steps_per_epoch = -(-examples // batch)
     input_shape = task.data.train_x.shape[1:]
     loss, wrong = example_loss(spec), is_wrong(outputs)
-    update = optimizer(spec)
+    update = optimizer(spec, steps_per_epoch)
     trained = _trained(spec)
 
     def draw(seed: jax.Array) -> nnx.Module:

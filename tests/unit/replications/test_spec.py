@@ -70,6 +70,12 @@ def test_another_choice_replaces_the_bases_and_does_not_join_it(tmp_path):
     assert adam.network.init.kind == "zeros"
 
 
+def test_a_choice_that_a_cell_does_not_make_is_no_part_of_its_digest():
+    for chosen, made in (("mnist_2x800_dropout", False), ("mnist_2x800_dropout_halved", True)):
+        cell = spec.cell("nokland2016", chosen, "backprop", "paper")
+        assert ("halve_every" in cell.spec.model_dump()["optimizer"]) == made
+
+
 def test_the_digest_of_a_cell_moves_with_its_own_numbers_only(tmp_path):
     def change(paper):
         paper["experiments"]["line"]["arms"]["wide"]["network"]["hidden"] = [8]
