@@ -1,5 +1,7 @@
 """Training is what the papers' equations say, whichever way it is run."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -271,6 +273,16 @@ def test_a_frozen_layer_does_not_decay():
     start, end = _after(chosen, 30)
     np.testing.assert_array_equal(start["hidden"], end["hidden"])
     assert (start["readout"] != end["readout"]).all()
+
+
+def test_float32_products_are_float32_on_every_device():
+    """By default a GPU would round their factors to TF32; how a CPU multiplies is the same either way."""
+    code = (
+        "import replications.__main__, jax; "
+        "print(jax.jit(lambda a: a @ a).lower(jax.numpy.ones((2, 2))).as_text())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "precision = [HIGHEST, HIGHEST]" in done.stdout
 
 
 def test_a_rate_halves_after_every_so_many_epochs():
