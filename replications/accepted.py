@@ -145,7 +145,7 @@ def accept(
         if seeds:
             for cell in cells:
                 _check_origin(cell, runs[cell.arm], results / "datasets")
-            frames, found, note = _renewed(paper, cells, runs, seeds, before, results, folder)
+            frames, found, note = _renewed(cells, runs, before, results, folder)
             changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds{note}")
             aggregates = f"{name}.aggregates.csv"
             # With more seeds every n and every sd is another one.
@@ -173,21 +173,20 @@ def accept(
 
 
 def _renewed(
-    paper: str,
     cells: Sequence[Cell],
     runs: Mapping[str, Run],
-    seeds: Sequence[int],
     before: Origins,
     results: Path,
     folder: Path,
 ) -> tuple[dict[str, pd.DataFrame], Origins, str]:
     """An experiment's files, the origins of its cells, and a word on the seeds accepted before."""
-    name, arms = cells[0].experiment, [cell.arm for cell in cells]
+    paper, name, arms = cells[0].paper, cells[0].experiment, [cell.arm for cell in cells]
+    seeds = _common(runs)
     table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
     table = table[table["seed"].isin(seeds)]
     fingerprints = _fingerprints(cells)
     origins = {f"{name}/{arm}": runs[arm].manifest for arm in arms}
-    old, note = _beside(paper, cells, seeds, fingerprints, folder)
+    old, note = _beside(cells, seeds, fingerprints, folder)
     if old is not None:
         table = pd.concat([_tall(old), table])
         origins = {key: _since(before[key], new) for key, new in origins.items()}
@@ -210,7 +209,6 @@ def _renewed(
 
 
 def _beside(
-    paper: str,
     cells: Sequence[Cell],
     seeds: Sequence[int],
     fingerprints: pd.DataFrame,
@@ -220,7 +218,7 @@ def _beside(
 
     They go where today's specs or code would compute other runs: that is what fingerprints tell.
     """
-    name = cells[0].experiment
+    paper, name = cells[0].paper, cells[0].experiment
     if name not in spec.kept(paper, folder):
         return None, ""
     old = _read(paper, name, folder)
@@ -242,7 +240,7 @@ def _since(before: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, 
     return {**manifest, "earlier": [*manifest.get("earlier", []), *others]}
 
 
-def _common(runs: dict[str, Run]) -> list[int]:
+def _common(runs: Mapping[str, Run]) -> list[int]:
     """The seeds that all arms have."""
     return sorted(set.intersection(*(set(run.seeds.tolist()) for run in runs.values())))
 
