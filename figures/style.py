@@ -215,9 +215,12 @@ def error_axis(axes: "Axes", name: str, ticks: tuple[float, ...]) -> None:
 
 
 def learning_curves(
-    table: "DataFrame", looks: Iterable[Look]
+    table: "DataFrame", looks: Iterable[Look], columns: int | None = None
 ) -> tuple["Figure", list["Axes"], list["DataFrame"]]:
-    """Test and training error over passes, side by side; the figure, its axes and what is drawn."""
+    """Test and training error over passes, side by side; the figure, its axes and what is drawn.
+
+    ``columns`` of the legend: one per look where none is given.
+    """
     looks = list(looks)
     figure, axes = panels(2, PAGE, 2.7)
     drawn = []
@@ -229,7 +232,7 @@ def learning_curves(
         one.set_xlabel("passes through the training set")
     error_axis(axes[0], "test", (1, 2, 5, 10, 20, 50, 100))
     error_axis(axes[1], "training", (FLOOR, 0.1, 1, 10, 100))
-    legend(figure, looks, columns=len(looks))
+    legend(figure, looks, columns or len(looks))
     return figure, axes, drawn
 
 

@@ -267,3 +267,28 @@ def test_the_three_starts_of_feedback_alignment_are_drawn_with_both_their_errors
             runs = 100 * style.runs(both, look.arm, measure, x="epoch").iloc[1:]
             drawn = runs.clip(lower=nokland2016.FLOOR).mean(axis=1)
             np.testing.assert_allclose(line.get_ydata(), drawn)
+
+
+@pytest.mark.parametrize(
+    ("name", "looks"),
+    [("7x240", nokland2016.HALVED_7X240), ("2x800_dropout", nokland2016.HALVED_DROPOUT)],
+)
+def test_rates_that_halve_are_drawn_beside_the_constant_one(tables, drawings, name, looks):
+    constant, halved = tables[f"mnist_{name}"], tables[f"mnist_{name}_halved"]
+    arms = [look.arm for look in looks]
+    known = [*arms[:2], *(f"{arm}_halved" for arm in dict.fromkeys(halved.arm))]
+    assert sorted(arms) == sorted(known), "every arm that halves is drawn"
+    drawing = drawings["halved_dropout" if "dropout" in name else f"halved_{name}"]
+    for axes, measure in zip(drawing.axes, ("test_error", "train_error"), strict=True):
+        lines = [line for line in axes.get_lines() if len(line.get_xdata()) > 1]
+        for line, arm in zip(lines, arms, strict=True):
+            table, own = (
+                (halved, arm.removesuffix("_halved")) if "halved" in arm else (constant, arm)
+            )
+            runs = 100 * style.runs(table, own, measure, x="epoch").iloc[1:]
+            np.testing.assert_allclose(
+                line.get_ydata(), runs.clip(lower=nokland2016.FLOOR).mean(axis=1)
+            )
+    diamonds = [line for line in drawing.axes[0].get_lines() if len(line.get_xdata()) == 1]
+    errors = [PUBLISHED[f"mnist_{name}", arm, "test_error"].value for arm in arms[:2]]
+    assert [line.get_ydata()[0] for line in diamonds] == errors
