@@ -280,14 +280,10 @@ def starts(tables: Tables, published: PublishedValues) -> "Drawing":
     import pandas as pd
 
     table = pd.concat([tables["mnist_7x240"], tables["mnist_7x240_starts"]])
-    said = published["mnist_7x240", FEEDBACK.arm, "test_error"]
     # The inner ones: the darkest is next to backprop's black.
     shades = style.shades(FEEDBACK.arm, len(STARTS) + 2)[1:-1]
     looks = [look._replace(shade=shade) for look, shade in zip(STARTS, shades, strict=True)]
-    figure, panels, drawn = style.learning_curves(table, looks)
-    style.published(panels[0], looks[0], said.value)
-    style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", style.sources([said]))
-    return figure
+    return _variants("mnist_7x240", table, looks, published)
 
 
 def halved(
@@ -298,7 +294,18 @@ def halved(
 
     other = tables[f"{experiment}_halved"]
     table = pd.concat([tables[experiment], other.assign(arm=other.arm + "_halved")])
-    figure, panels, drawn = style.learning_curves(table, looks, columns=len(looks) // 2)
+    return _variants(experiment, table, looks, published, columns=len(looks) // 2)
+
+
+def _variants(
+    experiment: str,
+    table: "DataFrame",
+    looks: Sequence[Look],
+    published: PublishedValues,
+    columns: int | None = None,
+) -> "Drawing":
+    """An experiment's arms and others beside them, the published ends at the side."""
+    figure, panels, drawn = style.learning_curves(table, looks, columns)
     said = {look: published[experiment, look.arm, "test_error"] for look in looks if look.published}
     for stand, (look, value) in enumerate(said.items()):
         style.published(panels[0], look, value.value, stand=stand)
