@@ -61,10 +61,12 @@ class Picture(NamedTuple):
 
 
 def pictures(paper: str) -> Iterator[Picture]:
-    """A paper's first figure of what was accepted at full scale, and the first of a quick run."""
-    for file, view in (("full_scale.png", spec.ACCEPTED), ("picture.png", spec.PRESETS[0])):
-        for name in plotting.drawable(paper, view)[:1]:
-            yield Picture(spec.HERE / paper / file, view, name, figures.find(paper, name))
+    """A paper's tables, or else its first figure: of what was accepted at full scale, and of a quick run."""
+    for view in (spec.ACCEPTED, spec.PRESETS[0]):
+        names = plotting.drawable(paper, view)
+        found = {name: figures.find(paper, name) for name in names}
+        for name in [n for n in names if found[n].numbers] or names[:1]:
+            yield Picture(spec.HERE / paper / f"{name}.{view}.png", view, name, found[name])
 
 
 def take_pictures(folder: Path) -> None:
@@ -82,14 +84,14 @@ def _paper(paper: str) -> str:
     rows = list(_numbers(paper))
     verdicts = list(_verdicts(paper))
     parts = [f"### [{content.title}](replications/{paper}/README.md)", content.reference + "."]
-    shown = ""
+    shown = set()
     for file, view, name, figure in pictures(paper):
         # The same figure of a quick run says nothing more.
-        if file.exists() and name != shown:
+        if file.exists() and name not in shown:
             scale = "At full scale. " if view == spec.ACCEPTED else ""
             link = file.relative_to(spec.HERE.parent)
             parts.append(f"![{name}]({link})\n\n{scale}{figure.caption}")
-            shown = name
+            shown.add(name)
     if rows:
         parts.append("\n".join([HEAD, *rows]))
     if verdicts:
