@@ -28,6 +28,9 @@ rule fingerprint:
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        # Noise of CIFAR's size, and its copy in float32.
+        mem_mb=3000,
     params:
         code=code("replications/fingerprints.py"),
         cells=digests_of_accepted,
