@@ -57,6 +57,19 @@ def test_a_readme_with_another_number_is_not_true(tmp_path):
     assert changed.read_text() == TEXT
 
 
+def test_each_picture_of_a_paper_is_kept_and_no_other():
+    for paper in spec.papers():
+        kept = set((spec.HERE / paper).glob("*.png"))
+        assert kept == {picture.file for picture in readme.pictures(paper)}
+
+
+def test_the_tables_of_full_scale_are_all_shown():
+    names = ["table1_mnist", "table2_cifar10"]
+    shown = [p.name for p in readme.pictures("nokland2016") if p.view == spec.ACCEPTED]
+    assert shown == names
+    assert all(f"![{name}](replications/nokland2016/{name}.accepted.png)" in TEXT for name in names)
+
+
 def rows():
     """The tables of numbers: the cells of each row, by heading."""
     heading = None
