@@ -23,6 +23,7 @@ HEAD = (
     "| experiment | rule or variant | measure | data | ours, mean ± sd (n) | 95 % interval | published "
     "| place, certainty | difference | claims |\n" + "| --- " * 10 + "|"
 )
+NO_BREAK = "\N{NO-BREAK SPACE}"
 LOGARITHM = "(log10)"  # ends the name of what was averaged as a logarithm
 LEFT = "| not run | seeds left | core hours |\n| --- | --- | --- |"
 VERDICTS = "| claim | full scale | quick | in words |\n| --- | --- | --- | --- |"
@@ -145,21 +146,21 @@ def _row(
     value = published.value
     if logarithmic and not published.unit.startswith("log10"):
         value = math.log10(value)
-    unit = " %" if percent else ""
-    power = "log10 " if logarithmic else ""
     spread = interval = ""
     ended = int(row["n"] - row["diverged"])
     if ended > 1:
         _, low, high = statistics.students_interval(mean, sd, ended)
-        spread, interval = f" ± {sd:.2f}", f"{low:.2f} to {high:.2f}"
+        spread, interval = f" ± {sd:.2f}", f"{low:z.2f} to {high:z.2f}"
     runs = f"{row['n']:.0f}" + (f", {row['diverged']:.0f} diverged" if row["diverged"] else "")
-    ours = f"{power}{mean:.2f}{spread}{unit} ({runs})"
-    theirs = f"{power}{value:.2f}{unit}"
+    ours = f"{mean:.2f}{spread} ({runs})"
     data = f"{cell.dataset}, {preset}" if cell.dataset else "synthetic"
-    measure = published.measure.replace("_", " ").replace("/", ", ")
+    unit = "log10" if logarithmic else published.unit
+    measure = f"{published.measure.replace('_', ' ').replace('/', ', ')} ({unit})"
     return (
-        f"| {cell.experiment} | {cell.arm.replace('_', ' ')} | {measure} | {data} | {ours} | {interval} "
-        f"| {theirs} | {published.place}, {published.certainty} | {mean - value:+z.2f}{unit} "
+        f"| {cell.experiment} | {cell.arm.replace('_', ' ')} | {measure} | {data} "
+        # In ten columns a number would take three lines.
+        f"| {ours.replace(' ', NO_BREAK)} | {interval.replace(' ', NO_BREAK)} "
+        f"| {value:.2f} | {published.place}, {published.certainty} | {mean - value:+z.2f} "
         f"| {', '.join(judged)} |"
     )
 
