@@ -127,7 +127,7 @@ def _judged(paper: str, preset: str) -> dict[tuple[str, str, str], list[str]]:
     verdicts = baselines.accepted_verdicts(baselines.folder_of(paper, preset))
     found: dict[tuple[str, str, str], list[str]] = {}
     for claim in claims.load(paper):
-        shown = f"{claim.id} {claims.SYMBOLS[verdicts.get(claim.id, 'not run')]}"
+        shown = f"{claim.id}{NO_BREAK}{claims.SYMBOLS[verdicts.get(claim.id, 'not run')]}"
         ends = [q for part in claim.under(preset)[1] for q in part.quantities if q.at == claims.END]
         for place in dict.fromkeys(
             (q.experiment, q.arm, f"{q.measure}/{q.layer}".rstrip("/")) for q in ends
