@@ -16,17 +16,14 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
-include: "workflow/rules/report.smk"
-include: "workflow/rules/docs.smk"
-include: "workflow/rules/accepted.smk"
+include: "workflow/rules/full.smk"
 
 
 rule all:
     default_target: True
     input:
         [everything(paper) for paper in PAPERS],
-        expand("results/{preset}/claims.html", preset=PRESETS),
-        f"results/{PRESET}/rulegraph.svg",
+        [STORE.all_verdicts(preset, "html") for preset in SHOWN],
 
 
 for paper in PAPERS:

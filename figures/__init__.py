@@ -1,6 +1,7 @@
 """The pictures of the papers: pure functions from tidy tables to figures, one module per paper.
 
-Each module declares ``FIGURES``. Looking a figure up costs no import of matplotlib or pandas.
+Each module declares ``FIGURES``. Looking a figure up costs no import of matplotlib or pandas. Nothing
+here reads a file, estimates a number or judges one: that is done before (``replications.harness``).
 """
 
 from collections.abc import Callable, Mapping
@@ -9,13 +10,13 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from replications.errors import UserError, nearest
+from replications.harness.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure as Drawing
 
-    from replications.plotting import Published
+    from replications.harness.declared.published import Published
 
 # The tables that a figure needs by name, and the published number of an
 # (experiment, arm, measure).
@@ -27,15 +28,15 @@ PublishedValues = Mapping[tuple[str, str, str], "Published"]
 class Figure:
     """One picture: the pure function that draws it, the tables it needs, its caption.
 
-    A table is an experiment's (``linear``) or the embedding of its features (``linear.embedding``).
-    A picture of a table also has its ``numbers``, and how to write them as ``markdown``; it says of what
+    A table is an experiment's (``linear``) or the embedding of its features (``linear.embedding``). The
+    picture of a table of the paper is drawn from ``tables["ends"]``, the end table of its experiments
+    (replications.harness.judging.end_table), which it can also write as ``markdown``; it says of what
     has not been run that it has not, and can do with some of the experiments.
     """
 
     function: Callable[[Tables, PublishedValues], "Drawing"]
     needs: tuple[str, ...]
     caption: str
-    numbers: Callable[[Tables, PublishedValues], "pandas.DataFrame"] | None = None
     markdown: Callable[["pandas.DataFrame"], str] | None = None
 
     @property
@@ -46,7 +47,7 @@ class Figure:
     def drawable(self, known: set[str]) -> bool:
         """Whether these experiments are enough."""
         missing = self.experiments - known
-        return not missing if self.numbers is None else missing != self.experiments
+        return not missing if self.markdown is None else missing != self.experiments
 
 
 def of(paper: str) -> dict[str, Figure]:
@@ -54,7 +55,9 @@ def of(paper: str) -> dict[str, Figure]:
     papers = [m.name for m in iter_modules(__path__) if m.name != "style"]
     if paper not in papers:
         raise UserError(f"no figures for paper {paper!r}; {nearest(paper, papers)}")
-    figures: dict[str, Figure] = import_module(f"figures.{paper}").FIGURES
+    figures: dict[str, Figure] | None = getattr(import_module(f"figures.{paper}"), "FIGURES", None)
+    if figures is None:
+        raise UserError(f"figures/{paper}.py: no FIGURES, which names the figures of the paper")
     return figures
 
 

@@ -79,7 +79,7 @@ def law(tables: Tables, published: PublishedValues) -> "Drawing":
     for (arm, label), kind in zip(BROKEN.items(), ("o-", "s-", "^--", "v:"), strict=True):
         runs = _relative(table, arm, "readout")
         drawn.append(runs)
-        mean = runs.mean(axis=1)
+        mean = style.band(runs, "sd").centre
         broken.plot(mean.index / 1e3, mean, kind, color=style.FAILED, label=label, markersize=3)
     for axes, low, columns in ((kept, -10, 1), (broken, -5, 2)):
         axes.set_yscale("log")
@@ -115,13 +115,11 @@ def period(tables: Tables, published: PublishedValues) -> "Drawing":
         for look in PERIOD:
             runs = style.runs(tables[name], look.arm, "test_error", x="epoch")
             drawn.append(runs)
-            solved = runs == 0
-            # The first record with every pattern right; never counts as the longest time.
-            first = solved.idxmax().where(solved.any(), float("inf"))
-            median = first.median()
+            solved = style.solved(runs)
+            median = solved.median_time
             time = f"{median:g} epochs" if median < float("inf") else "median never"
-            label = f"{look.label}: {solved.iloc[-1].sum()}, {time}"
-            share = 100 * solved.mean(axis=1)
+            label = f"{look.label}: {solved.at_the_end}, {time}"
+            share = 100 * solved.share
             axes.plot(share.index, share, color=look.colour, label=label, drawstyle="steps-post")
         axes.set_title(f"{letter}  {title}", fontweight="bold")
         axes.set_xscale("log")
@@ -156,7 +154,7 @@ def akrout(experiment: str, per_pass: int, tables: Tables, published: PublishedV
             name, _, after = measure.partition("@")
             axes = {"test_error": error, **dict(zip(ANGLES, panels, strict=True))}[name]
             step = float(after or PASSES * per_pass)
-            style.published(axes, looks[arm], value.value, x=step)
+            style.published(axes, looks[arm], value.number, x=step)
             sources.append(value)
     style.error_axis(error, "test", (1, 2, 5, 10, 20, 50, 100))
     if experiment != "mnist":
@@ -185,8 +183,8 @@ def synchronisation(tables: Tables, published: PublishedValues) -> "Drawing":
     for look in ALIGNED:
         accuracy = 1 - style.runs(table, look.arm, "test_error")
         drawn.append(accuracy)
-        share = (100 * accuracy / accuracy.iloc[-1]).mean(axis=1)
-        angle = style.runs(table, look.arm, "weight_angle", "readout").mean(axis=1)
+        share = style.band(100 * accuracy / accuracy.iloc[-1], "sd").centre
+        angle = style.band(style.runs(table, look.arm, "weight_angle", "readout"), "sd").centre
         axes.plot(angle, share, look.line, color=look.colour, label=look.label)
         # A ring, which shows around another's dot at the same place.
         end: dict[str, Any] = {"markerfacecolor": "none", "markersize": 7} if look.half else {}
@@ -212,7 +210,7 @@ def mirror_rates(tables: Tables, published: PublishedValues) -> "Drawing":
     logged = [look for look in RATES if look.published]
     said = [published["mnist", look.arm, "test_error"] for look in logged]
     for stand, (look, value) in enumerate(zip(logged, said, strict=True)):
-        style.published(panels[0], look, value.value, stand=stand)
+        style.published(panels[0], look, value.number, stand=stand)
     for axes in panels:
         axes.set_xscale("log")
         axes.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])

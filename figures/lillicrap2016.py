@@ -43,7 +43,7 @@ def linear(tables: Tables, published: PublishedValues) -> "Drawing":
     for look in LINEAR:
         drawn.append(style.runs(table, look.arm, "test_nse"))
         style.trace(error, drawn[-1], look, "quartiles")
-        style.published(error, look, 10 ** published["linear", look.arm, "test_nse"].value, x=2000)
+        style.published(error, look, 10 ** published["linear", look.arm, "test_nse"].number, x=2000)
     _nse(error)
     error.set_xlabel("examples")
     style.legend(figure, LINEAR, columns=4)
@@ -62,7 +62,7 @@ def mnist(tables: Tables, published: PublishedValues) -> "Drawing":
     for look, stand in zip(MNIST, (0, 0, 1, 2), strict=True):
         drawn.append(100 * style.runs(table, look.arm, "test_error", x="epoch"))
         style.trace(error, drawn[-1], look, "sd")
-        style.published(error, look, published["mnist", look.arm, "test_error"].value, stand=stand)
+        style.published(error, look, published["mnist", look.arm, "test_error"].number, stand=stand)
     error.set_yscale("log")
     error.set_yticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
     error.set_ylim(1.5, 100)
@@ -89,7 +89,7 @@ def nonlinear(tables: Tables, published: PublishedValues) -> "Drawing":
         drawn.append(style.runs(table, look.arm, "test_nse"))
         style.trace(error, drawn[-1], look, "quartiles", unit=1e5)
         style.published(
-            error, look, published["nonlinear", look.arm, "test_nse"].value, stand=stand
+            error, look, published["nonlinear", look.arm, "test_nse"].number, stand=stand
         )
     _nse(error)
     error.set_xlabel("examples (10⁵)")
@@ -199,8 +199,9 @@ def search(tables: Tables, published: PublishedValues) -> "Drawing":
         arms = sorted((a for a in set(table.arm) if a.startswith(look.arm)), key=_scale)
         last = [100 * style.runs(table, arm, "test_error", x="epoch").iloc[-1:] for arm in arms]
         drawn += last
-        x, mean = [_scale(a) for a in arms], [r.mean(axis=1).item() for r in last]
-        sd = [r.std(axis=1).fillna(0).item() for r in last]
+        x, bands = [_scale(a) for a in arms], [style.band(r, "sd") for r in last]
+        mean = [band.centre.item() for band in bands]
+        sd = [(band.high - band.centre).item() for band in bands]
         axes.plot(x, mean, "o-", color=look.colour, label=look.label)
         axes.errorbar(x, mean, sd, fmt="none", color=look.colour, capsize=2)
         best = min(range(len(arms)), key=mean.__getitem__)
@@ -237,8 +238,10 @@ def regimes(tables: Tables, published: PublishedValues) -> "Drawing":
             x = sorted(arms)
             last = [style.runs(table, arms[one], "test_nse").iloc[-1:] for one in x]
             drawn += last
-            low, median, high = ([r.iloc[0].quantile(q) for r in last] for q in (0.25, 0.5, 0.75))
+            bands = [style.band(r, "quartiles") for r in last]
+            median = [band.centre.item() for band in bands]
             axes.plot(x, median, "o", color=look.colour, linestyle=look.line)
+            low, high = ([getattr(b, edge).item() for b in bands] for edge in ("low", "high"))
             axes.vlines(x, low, high, color=look.colour)
         axes.axvline(usual, color=style.FAINT, linewidth=0.8, zorder=0)
         axes.set_xticks(x, [f"{one:g}" for one in x])

@@ -1,18 +1,17 @@
 """The tables and pictures of Nøkland 2016, ours beside the published numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from math import isfinite
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from figures import Figure, PublishedValues, Tables, style
 from figures.style import FLOOR, Look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
-    from pandas import DataFrame, Series
-
-    from replications.plotting import Published
+    from pandas import DataFrame
 
 BACKPROP = Look("backprop", "backprop")
 FEEDBACK = Look("feedback_alignment", "feedback alignment")
@@ -62,82 +61,60 @@ CIFAR = {
 # A column that has an experiment of its own.
 APART = {("mnist_100x240", INDIRECT.arm): "mnist_100x240_indirect"}
 
-# A number of ours agrees with the paper's if the 90 % interval of the mean is within so many points of
-# it: the margins of claims N1 and N6. Where the paper saw no convergence, if every run is above 50 %.
-MARGIN = {"mnist": 0.4, "cifar10": 4.0, "cifar100": 4.0}
-STUCK = 50.0
-# Batches of 64 a pass over the paper's own training set. Fewer digits make other numbers, on which
-# there is no verdict.
-WHOLE = {"mnist": 938, "cifar10": 782, "cifar100": 782}
 TINTS = {"reproduced": "#CDEBDF", "inconclusive": "#F6E7C1", "not reproduced": "#EBCFDD"}
 MARKS = {"reproduced": "✔", "inconclusive": "?", "not reproduced": "✘"}
 
 
-def compared(tables: Tables, published: PublishedValues, rows: dict[str, str]) -> "DataFrame":
-    """Every cell of a table in points: ours (mean, sd, n, training error), the paper's, the verdict."""
-    import pandas as pd
-
-    from replications import statistics
-
+def _cells(ends: "DataFrame", rows: Mapping[str, str]) -> list["_Cell"]:
+    """Every cell of a table of the paper that there is."""
+    by_place = {(e.experiment, e.arm, e.measure): e for e in ends.itertuples()}
     cells = []
     for experiment, model in rows.items():
         for look in LOOKS:
             place = APART.get((experiment, look.arm), experiment)
-            table = tables.get(place)
-            if table is None or look.arm not in set(table.arm):
-                continue
-            test = _ends(table, look.arm, "test_error")
-            ours = statistics.summary(test)
-            said = published.get((experiment, look.arm, "test_error"))
-            trained = published.get((experiment, look.arm, "train_error"))
-            last = table[(table.arm == look.arm) & (table.epoch > 0)].iloc[-1]
-            dataset = experiment.split("_")[0]
-            whole = round(last.step / last.epoch) == WHOLE[dataset]
-            cells.append(
-                {
-                    "model": model,
-                    "rule": look.label,
-                    "mean": ours.mean,
-                    "sd": ours.sd,
-                    "n": ours.n,
-                    "diverged": ours.diverged,
-                    "train_error": statistics.summary(_ends(table, look.arm, "train_error")).mean,
-                    "published": said and said.value,
-                    "published_sd": said and said.sd,
-                    "published_train_error": trained and trained.value,
-                    "certainty": said and said.certainty,
-                    "difference": said and ours.mean - said.value,
-                    "verdict": _verdict(test, said, dataset)
-                    if whole and look is not INDIRECT
-                    else "",
-                }
-            )
-    return pd.DataFrame(cells)
+            test = by_place.get((place, look.arm, "test_error"))
+            if test is not None:
+                trained = by_place[place, look.arm, "train_error"]
+                cells.append(_Cell(model, look, test, trained))
+    return cells
 
 
-def _ends(table: "DataFrame", arm: str, measure: str) -> "Series":
-    return 100 * style.runs(table, arm, measure).iloc[-1]
+class _Cell(NamedTuple):
+    """One cell: a row of the end table for the test error, and one for the training error."""
+
+    model: str
+    look: Look
+    test: Any
+    train: Any
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """Ours, the paper's and the difference, in words."""
+        test = self.test
+        spread = f" ± {test.sd:.2f}" if isfinite(test.sd) else ""
+        ours = f"{test.mean:.2f}{spread} ({self.train.mean:.2f}), n = {test.n}"
+        ours += f", {test.diverged} diverged" if test.diverged else ""
+        mark = f" {MARKS[test.verdict]}" if test.verdict else ""
+        if not test.place:  # no cell of the paper's
+            return ours, "", ""
+        if not isfinite(test.published):
+            return ours, f"no convergence{mark}", ""
+        digits = 2 if test.published < 10 else 1
+        theirs = f"{test.published:.{digits}f} ± {test.published_sd:.{digits}f}"
+        theirs += f" ({self.train.published:g})" if isfinite(self.train.published) else ""
+        theirs += f" [{test.certainty}]" if test.certainty != "C" else ""
+        return ours, theirs, f"{test.difference:+z.2f}{mark}"
 
 
-def _verdict(errors: "Series", said: "Published | None", dataset: str) -> str:
-    from replications.statistics import Region, mean_interval, verdict, worst
-
-    if said is None:
-        stuck = Region(low=STUCK)
-        return verdict(worst(errors, stuck), stuck)
-    region = Region(said.value - MARGIN[dataset], said.value + MARGIN[dataset])
-    return verdict(mean_interval(errors, 0.9), region)
-
-
-def markdown(cells: "DataFrame") -> str:
+def markdown(rows: Mapping[str, str], ends: "DataFrame") -> str:
     """The table as the paper has it, a column of ours and of the paper's for each rule."""
-    rules = list(dict.fromkeys(cells["rule"]))
-    heads = [part for rule in rules for part in (f"{rule}: ours", "published", "difference")]
+    cells = _cells(ends, rows)
+    looks = list(dict.fromkeys(cell.look for cell in cells))
+    heads = [part for look in looks for part in (f"{look.label}: ours", "published", "difference")]
     lines = [_row(["model", *heads]), _row(["---"] * (1 + len(heads)))]
-    for model, group in cells.groupby("model", sort=False):
-        by_rule = {cell.rule: cell for cell in group.itertuples()}
-        texts = [t for rule in rules for t in (_texts(by_rule.get(rule)) or ("", "", ""))]
-        lines.append(_row([str(model), *texts]))
+    for model in dict.fromkeys(cell.model for cell in cells):
+        texts = {cell.look: cell.texts for cell in cells if cell.model == model}
+        lines.append(_row([model, *(t for look in looks for t in texts.get(look, ("", "", "")))]))
     return "\n".join(lines) + "\n"
 
 
@@ -145,35 +122,14 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _texts(c: Any) -> tuple[str, str, str] | None:
-    """Ours, the paper's and the difference of a cell, in words."""
-    import pandas as pd
-
-    if c is None:
-        return None
-    spread = f" ± {c.sd:.2f}" if pd.notna(c.sd) else ""
-    ours = f"{c.mean:.2f}{spread} ({c.train_error:.2f}), n = {c.n}"
-    ours += f", {c.diverged} diverged" if c.diverged else ""
-    mark = f" {MARKS[c.verdict]}" if c.verdict else ""
-    if c.rule == INDIRECT.label:
-        return ours, "", ""
-    if pd.isna(c.published):
-        return ours, f"no convergence{mark}", ""
-    digits = 2 if c.published < 10 else 1
-    theirs = f"{c.published:.{digits}f} ± {c.published_sd:.{digits}f}"
-    theirs += f" ({c.published_train_error:g})" if pd.notna(c.published_train_error) else ""
-    theirs += f" [{c.certainty}]" if c.certainty != "C" else ""
-    return ours, theirs, f"{c.difference:+z.2f}{mark}"
-
-
-def table(rows: dict[str, str], tables: Tables, published: PublishedValues) -> "Drawing":
+def table(rows: Mapping[str, str], tables: Tables, published: PublishedValues) -> "Drawing":
     """A table of the paper: in each cell ours, the paper's, the difference, the verdict's colour."""
     from matplotlib.figure import Figure as Drawing
     from matplotlib.patches import Rectangle
 
-    cells = compared(tables, published, rows)
-    models = list(dict.fromkeys(cells["model"]))
-    shown = [look for look in LOOKS if look.label in set(cells["rule"])]
+    cells = _cells(tables["ends"], rows)
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    shown = [look for look in LOOKS if look in {cell.look for cell in cells}]
     figure = Drawing(figsize=(style.PAGE, 0.95 + 0.42 * len(models)), layout="constrained")
     axes = figure.subplots()
     axes.set(xlim=(0, 0.8 + len(shown)), ylim=(len(models), -0.5))
@@ -184,23 +140,23 @@ def table(rows: dict[str, str], tables: Tables, published: PublishedValues) -> "
     for k, model in enumerate(models):
         axes.text(0, k + 0.5, model, va="center")
         axes.axhline(k, color=style.FAINT, linewidth=0.5)
-    for cell in cells.itertuples():
-        k, i = models.index(cell.model), [look.label for look in shown].index(cell.rule)
-        if cell.verdict:
-            box = Rectangle((0.8 + i, k), 1, 1, facecolor=TINTS[cell.verdict], edgecolor="white")
-            axes.add_patch(box)
-        ours, theirs, difference = _texts(cell) or ("", "", "")
+    for cell in cells:
+        k, i = models.index(cell.model), shown.index(cell.look)
+        if cell.test.verdict:
+            tint = TINTS[cell.test.verdict]
+            axes.add_patch(Rectangle((0.8 + i, k), 1, 1, facecolor=tint, edgecolor="white"))
+        ours, theirs, difference = cell.texts
         axes.text(0.85 + i, k + 0.27, ours, va="center", fontsize=6.2)
         small: dict[str, Any] = {"va": "center", "fontsize": 5.6, "color": style.TEXT}
         if theirs:
             axes.text(0.85 + i, k + 0.6, f"paper: {theirs}", **small)
         if difference:
             axes.text(0.85 + i, k + 0.85, f"difference: {difference}", **small)
-    place = next(p.place.split(",")[0] for key, p in published.items() if key[0] in rows)
+    place = next(p.table for key, p in published.items() if key[0] in rows)
     absent = [model for model in rows.values() if model not in models]
     colours = (
         "green ✔: within the margin of the paper's number, sand ?: undecided, rose ✘: outside"
-        if any(cells["verdict"])
+        if any(cell.test.verdict for cell in cells)
         else "no colours: another training set than the paper's"
     )
     style.footer(
@@ -226,7 +182,7 @@ def error_curves(tables: Tables, published: PublishedValues) -> "Drawing":
                 style.trace(axes, runs.iloc[1:].clip(lower=FLOOR), look._replace(line=line), "sd")
             if experiment == "mnist_2x800":
                 said = published[experiment, look.arm, "test_error"]
-                style.published(axes, look, said.value, stand=LOOKS.index(look))
+                style.published(axes, look, said.number, stand=LOOKS.index(look))
         axes.set_yscale("log")
         axes.set_xlabel("passes through the training set")
     low = panels[0].get_ylim()[0]
@@ -308,7 +264,7 @@ def _variants(
     figure, panels, drawn = style.learning_curves(table, looks, columns)
     said = {look: published[experiment, look.arm, "test_error"] for look in looks if look.published}
     for stand, (look, value) in enumerate(said.items()):
-        style.published(panels[0], look, value.value, stand=stand)
+        style.published(panels[0], look, value.number, stand=stand)
     style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", style.sources(said.values()))
     return figure
 
@@ -319,7 +275,7 @@ def features(tables: Tables, published: PublishedValues) -> "Drawing":
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import withStroke
 
-    from replications.embedding import PERPLEXITY
+    from replications.harness.projection import PERPLEXITY
 
     del published  # the paper gives a picture, no numbers
     table = tables["mnist_3x400.embedding"]
@@ -360,15 +316,15 @@ def features(tables: Tables, published: PublishedValues) -> "Drawing":
     return figure
 
 
-def _table(rows: dict[str, str], caption: str) -> Figure:
+def _table(rows: Mapping[str, str], caption: str) -> Figure:
     needs = (*rows, *(place for (row, _), place in APART.items() if row in rows))
-    return Figure(partial(table, rows), needs, caption, partial(compared, rows=rows), markdown)
+    return Figure(partial(table, rows), needs, caption, partial(markdown, rows))
 
 
 _CELLS = dedent("""\
     Test error at the end of training in %, mean and 1 SD over seeds, the training error in
     brackets; below it the published number, and the difference. Colour: the 90 % interval of our mean
-    lies within {} points of the published number (green), outside (rose), or neither (sand); where the
+    lies within the declared margin of the published number (green), outside (rose), or neither (sand); where the
     paper saw no convergence, every run is above 50 %. Indirect feedback is a column of ours.""").replace(
     "\n", " "
 )
@@ -394,16 +350,16 @@ def _angles(net: str, depth: int) -> Figure:
 FIGURES = {
     "table1_mnist": _table(
         MNIST,
-        f"Table 1. MNIST. {_CELLS.format(MARGIN['mnist'])} The quick preset has some of the rows, on 4,000 "
+        f"Table 1. MNIST. {_CELLS} The quick preset has some of the rows, on 4,000 "
         "digits and in fewer updates, so that its levels are not the paper's.",
     ),
     "table2_cifar10": _table(
         {f"cifar10_{row}": model for row, model in CIFAR.items()},
-        f"Table 2. CIFAR-10. {_CELLS.format(MARGIN['cifar10'])}",
+        f"Table 2. CIFAR-10. {_CELLS}",
     ),
     "table3_cifar100": _table(
         {f"cifar100_{row}": model for row, model in CIFAR.items()},
-        f"Table 3. CIFAR-100. {_CELLS.format(MARGIN['cifar100'])}",
+        f"Table 3. CIFAR-100. {_CELLS}",
     ),
     "fig3_error_curves": Figure(
         error_curves,

@@ -5,30 +5,18 @@ from contextlib import AbstractContextManager
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from replications.errors import UserError, nearest
+from replications.harness.catalogue.rules import RULES, of_arm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from replications.plotting import Published
+    from replications.harness.declared.published import Published
+    from replications.harness.statistics import Band, Solved
 
 COLUMN, PAGE = 3.46, 7.09  # inches: the 88 and 180 mm of a journal's one and two columns
 
-# Okabe and Ito's palette. Its yellow is too pale for a line on white, so node perturbation has a
-# dark red; the grey is light enough to differ from the green for a deuteranope.
-COLOURS = {
-    "backprop": "#000000",
-    "feedback_alignment": "#009E73",
-    "direct_feedback_alignment": "#0072B2",
-    "indirect_feedback_alignment": "#56B4E9",
-    "kolen_pollack": "#D55E00",
-    "weight_mirror": "#CC79A7",
-    "sign_symmetry": "#E69F00",
-    "shallow": "#B5B5B5",
-    "node_perturbation": "#661100",
-}
 # Classes, not rules: the ten of Petroff 2021 (arXiv 2107.02270), told apart by hue and lightness with every
 # kind of colour vision; in an order in which digits that look alike (4 and 9, 3, 5 and 8) lie far apart.
 CLASSES = (
@@ -89,7 +77,7 @@ class Look(NamedTuple):
     @property
     def colour(self) -> str:
         """The colour of the arm's rule, or its shade of it."""
-        return self.shade or COLOURS[rule(self.arm)]
+        return self.shade or RULES[of_arm(self.arm)].colour
 
     @property
     def diamond(self) -> dict[str, Any]:
@@ -104,20 +92,11 @@ class Look(NamedTuple):
         }
 
 
-def rule(arm: str) -> str:
-    """The rule of an arm: ``backprop_4`` is backprop, ``sparse_backprop`` as well."""
-    name = arm.removeprefix("sparse_")
-    for known in COLOURS:
-        if name == known or name.startswith(known + "_"):
-            return known
-    raise UserError(f"no colour for arm {arm!r}: it starts with no rule; {nearest(name, COLOURS)}")
-
-
 def shades(rule: str, n: int) -> list[str]:
     """``n`` colours from light to dark through the rule's own, for a sweep of one of its scales."""
     import seaborn
 
-    return list(seaborn.blend_palette(["#D9E021", COLOURS[rule], "#00140E"], n).as_hex())
+    return list(seaborn.blend_palette(["#D9E021", RULES[rule].colour, "#00140E"], n).as_hex())
 
 
 def panels(
@@ -138,28 +117,33 @@ def runs(
     table: "DataFrame", arm: str, measure: str, layer: str = "", x: str = "step"
 ) -> "DataFrame":
     """A row per recorded ``x`` (step or epoch), a column per seed. NaN: the run has diverged."""
-    rows = table[(table.arm == arm) & (table.measure == measure)]
-    rows = rows[rows.layer.fillna("") == layer]
-    if rows.empty:
-        what = f"{measure}/{layer}" if layer else measure
-        raise UserError(f"no {what} of arm {arm!r} in the table; {nearest(arm, set(table.arm))}")
-    return rows.pivot(index=x, columns="seed", values="value")
+    from replications.harness import tables
+
+    return tables.runs(table, arm, measure, layer, x)
+
+
+def band(runs: "DataFrame", spread: Literal["quartiles", "sd"]) -> "Band":
+    """Centre and edges over seeds, of every record: median and quartiles, or mean +- 1 SD.
+
+    A diverged run counts as infinitely bad in the quartiles, and is left out of the mean.
+    """
+    from replications.harness import statistics
+
+    return (statistics.quartiles if spread == "quartiles" else statistics.mean_and_sd)(runs)
+
+
+def solved(errors: "DataFrame") -> "Solved":
+    """Of runs that can get everything right: how many do, and how soon."""
+    from replications.harness import statistics
+
+    return statistics.solved(errors)
 
 
 def trace(
     axes: "Axes", runs: "DataFrame", look: Look, spread: Literal["quartiles", "sd"], unit: float = 1
 ) -> None:
-    """The centre over seeds and a band: median and quartiles, or mean +- 1 SD. ``unit`` divides x.
-
-    A diverged run counts as infinitely bad in the quartiles, and is left out of the mean.
-    """
-    if spread == "quartiles":
-        worst = 1e300
-        ranks = [runs.fillna(worst).quantile(q, axis=1) for q in (0.25, 0.5, 0.75)]
-        low, centre, high = (rank.where(rank < worst / 10) for rank in ranks)
-    else:
-        centre, sd = runs.mean(axis=1), runs.std(axis=1).fillna(0)
-        low, high = centre - sd, centre + sd
+    """The centre over seeds and its ``band``. ``unit`` divides x."""
+    low, centre, high = band(runs, spread)
     x = runs.index / unit
     axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
     axes.plot(x, centre, color=look.colour, linestyle=look.line, label=look.label)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import pytest
 
 import bioflax
-from replications import readme, spec
-from replications.errors import UserError
+from replications.harness.showing import readme
+from replications.harness.declared import spec
+from replications.harness.errors import UserError
 from workflow.scripts import docs
 
 ALONE = [source for source in docs.pages() if source not in (docs.LIBRARY, docs.TUTORIAL)]

@@ -9,7 +9,8 @@ import numpy as np
 import scipy
 
 from replications import __main__ as cli
-from replications import readme, spec
+from replications.harness.showing import readme
+from replications.harness.declared import spec
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "README.md").read_text()

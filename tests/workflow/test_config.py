@@ -2,8 +2,8 @@
 
 import pytest
 
-from replications import config
-from replications.errors import UserError
+from replications.harness.declared import config
+from replications.harness.errors import UserError
 
 GOOD = {"preset": "quick", "papers": ["lillicrap2016"], "figure_formats": ["svg", "png"]}
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 import figures
-from replications import provenance, spec
+from replications.harness.training import provenance
+from replications.harness.declared import spec
 
 ROOT = Path(__file__).parents[2]
 PAPERS = yaml.safe_load((ROOT / "workflow/config.yaml").read_text())["papers"]

@@ -3,70 +3,78 @@
 
 rule judge:
     input:
-        tables=tables_of_paper,
-        claims=local("replications/{paper}/claims.yaml"),
+        numbers=numbers,
+        declared=declared,
     output:
-        "results/{preset}/{paper}/claims.json",
+        STORE.verdicts("{preset}", P),
     log:
-        f"{LOG}/judge/{{paper}}.log",
+        STORE.log("{preset}", "judge", P),
     conda:
         "../../environment.yml"
     params:
-        code=code("replications/claims.py", "replications/statistics.py"),
+        code=code("replications.harness.judging.verdicts"),
         results=results_folder,
+        accepted=of_accepted,
     message:
-        "Judge the claims of {wildcards.paper}"
+        "Judge the claims of {wildcards.paper}, {wildcards.preset}"
     shell:
-        "logged {log} python -m replications judge {wildcards.paper}"
-        " --preset {wildcards.preset} --results {params.results}"
+        "logged {log} python -m replications judge {wildcards.paper} --preset {wildcards.preset}"
+        " {params.accepted} --results {params.results}"
 
 
 rule verdicts:
     input:
-        claims_of_papers,
+        verdicts_of_papers,
     output:
-        json="results/{preset}/claims.json",
-        md="results/{preset}/claims.md",
+        [STORE.all_verdicts("{preset}", suffix) for suffix in ("json", "md")],
+        report(
+            STORE.all_verdicts("{preset}", "html"),
+            caption="../report/verdicts.rst",
+            category="Verdicts",
+            labels={"table": "claims of all papers, {preset}"},
+        ),
     log:
-        f"{LOG}/verdicts.log",
+        STORE.log("{preset}", "verdicts"),
     conda:
         "../../environment.yml"
     params:
-        code=code("replications/claims.py"),
+        code=code("replications.harness.showing.pages"),
         papers=papers_of,
         results=results_folder,
     message:
-        "Gather the verdicts"
+        "Gather the verdicts, {wildcards.preset}"
     shell:
-        "logged {log} python -m replications verdicts {params.papers}"
-        " --preset {wildcards.preset} --results {params.results}"
+        "logged {log} python -m replications verdicts {params.papers} --preset {wildcards.preset}"
+        " --results {params.results}"
 
 
 rule check:
     input:
-        runs=runs_of_paper,
-        tables=tables_of_paper,
-        claims="results/{preset}/{paper}/claims.json",
-        baselines=baselines,
+        numbers=numbers,
+        verdicts=STORE.verdicts("{preset}", P),
+        fingerprints=fingerprints_of_paper,
+        accepted=accepted_files,
+        test=local("tests/regression/check_accepted.py"),
     output:
         report(
-            "results/{preset}/{paper}/regression.txt",
+            STORE.check("{preset}", P),
             caption="../report/check.rst",
             category="{paper}",
             subcategory="Claims",
-            labels={"table": "regression check"},
+            labels={"table": "check against the accepted results, {preset}"},
         ),
     log:
-        f"{LOG}/check/{{paper}}.log",
-    wildcard_constraints:
-        preset="|".join(spec.PRESETS),
+        STORE.log("{preset}", "check", P),
     conda:
         "../../environment.yml"
     params:
-        code=code("replications/baselines.py", "tests/regression/check_baselines.py"),
+        code=code("replications.harness.judging.drift"),
         results=results_folder,
+        accepted=of_accepted,
     message:
-        "Check {wildcards.paper} against its accepted results"
+        "Check {wildcards.paper} against its accepted results, {wildcards.preset}"
+    # A red check leaves no file behind: Snakemake removes what a failed job has written.
     shell:
-        "logged {log} python -m replications check {wildcards.paper}"
-        " --preset {wildcards.preset} --results {params.results}"
+        "logged {log} python -m pytest -c tests/regression/pytest.ini tests/regression/check_accepted.py"
+        " --paper {wildcards.paper} --preset {wildcards.preset} {params.accepted} --results {params.results}"
+        " && cp {log} {output}"

@@ -4,9 +4,14 @@ import sys
 from pathlib import Path
 
 import figures
-from replications import config as checked_config
-from replications import datasets, plotting, provenance, spec
-from replications.errors import UserError
+from replications.harness import sources
+from replications.harness.catalogue.datasets import DATASETS
+from replications.harness.declared import config as checked_config
+from replications.harness.declared import experiments
+from replications.harness.errors import UserError
+from replications.harness.showing import plotting
+from replications.harness.store import PRESETS, Store
+from replications.harness.training import provenance
 
 try:
     CONFIG = checked_config.read(config)
@@ -16,16 +21,14 @@ except UserError as error:
     sys.exit(f"error: {error}")
 
 PAPERS, PRESET, FORMATS = CONFIG.papers, CONFIG.preset, CONFIG.figure_formats
-# Beside a quick run stands what was accepted at full scale.
-SHOWN = [paper for paper in PAPERS if PRESET == "quick" and spec.accepted(paper)]
-PRESETS = [PRESET, spec.ACCEPTED] if SHOWN else [PRESET]
+# Beside a quick run stand the accepted results of full scale, as they are kept.
+ACCEPTED = [paper for paper in PAPERS if PRESET == "quick" and experiments.accepted(paper)]
+SHOWN = [PRESET, "full"] if ACCEPTED else [PRESET]
 
-RUN = "results/{preset}/{paper}/runs/{experiment}/{arm}"
-TABLE = "results/{preset}/{paper}/tables/{experiment}.csv"
-EMBEDDING = "results/{preset}/{paper}/tables/{experiment}.embedding.csv"
-FIGURE = "results/{preset}/{paper}/figures/{figure}"
-LOG = "results/{preset}/logs"
-BENCHMARK = "results/{preset}/benchmarks"
+# Patterns: the store's addresses with the wildcards' names in them.
+STORE = Store()
+P, X, A = "{paper}", "{experiment}", "{arm}"
+RUN = STORE.run("{preset}", P, X, A)
 
 # `logged LOG COMMAND`: what a command says goes to its log; where it fails, the end of it to the console.
 shell.prefix(
@@ -36,62 +39,98 @@ shell.prefix(
 # Seconds each: a cluster would take longer to start them.
 localrules:
     all,
-    restore,
-    rulegraph,
-    summary_page,
+    summarize,
+    judge,
     verdicts,
-    verdicts_page,
 
 
 wildcard_constraints:
-    preset="|".join([*spec.PRESETS, spec.ACCEPTED]),
+    preset="|".join(PRESETS),
     paper="|".join(PAPERS),
     experiment="[^/.]+",
-    table=r"[^/.]+(\.embedding)?",
     arm="[^/]+",
     figure="[^/]+",
-    dataset="|".join(datasets.SOURCES),
+    dataset="|".join(DATASETS),
+
+
+def kept(paper, preset):
+    """Whether a preset's numbers of a paper are the accepted ones, which this run does not compute."""
+    return preset == "full" and paper in ACCEPTED
 
 
 def everything(paper):
     """All that is made for one paper."""
-    return products(paper, PRESET) + (products(paper, spec.ACCEPTED) if paper in SHOWN else [])
+    return products(paper, PRESET) + (products(paper, "full") if paper in ACCEPTED else [])
 
 
 def products(paper, preset):
     """What is made for one paper under a preset."""
+    drawable = plotting.drawable(paper, preset, kept(paper, preset))
     return [
         *tables(paper, preset),
-        *(
-            f"{FIGURE}.{suffix}".format(preset=preset, paper=paper, figure=figure)
-            for figure in plotting.drawable(paper, preset)
-            for suffix in FORMATS
-        ),
-        f"results/{preset}/{paper}/tables/summary.html",
-        f"results/{preset}/{paper}/claims.json",
-        f"results/{preset}/{paper}/regression.txt",
+        *(STORE.figure(preset, paper, figure, suffix) for figure in drawable for suffix in FORMATS),
+        STORE.summary(preset, paper),
+        STORE.verdicts(preset, paper),
+        STORE.check(preset, paper),
     ]
 
 
-def tables(paper, preset):
-    return [
-        TABLE.format(preset=preset, paper=paper, experiment=experiment)
-        for experiment in spec.experiments(paper, preset)
-    ]
+def tables(paper, preset, names=None):
+    """The tables of a paper's experiments. Of accepted results those that quick runs as they are."""
+    if kept(paper, preset):
+        names = experiments.accepted(paper) if names is None else names
+        same = [n for n in names if n not in experiments.kept(paper)]
+        return [STORE.table("quick", paper, name) for name in same]
+    names = experiments.names(paper, preset) if names is None else names
+    return [STORE.table(preset, paper, name) for name in names]
+
+
+def accepted_files(wildcards):
+    """The accepted results: inputs always, never the output of a rule."""
+    return sources_of(STORE.accepted(wildcards.paper, wildcards.preset), "*")
+
+
+def numbers(wildcards):
+    """What a paper's verdicts, pictures and pages under a preset are made from."""
+    paper, preset = wildcards.paper, wildcards.preset
+    read = accepted_files(wildcards) if kept(paper, preset) else []
+    return tables(paper, preset) + read
+
+
+def numbers_of_figure(wildcards):
+    paper, preset = wildcards.paper, wildcards.preset
+    needs = FIGURES[paper][wildcards.figure].needs
+    if kept(paper, preset):
+        known = [n for n in experiments.accepted(paper) if n in {t.split(".")[0] for t in needs}]
+        return tables(paper, preset, known) + accepted_files(wildcards)
+    known = experiments.names(paper, preset)
+    return tables(paper, preset, [t for t in needs if t.partition(".")[0] in known])
+
+
+def declared(wildcards):
+    """What people write on a paper."""
+    return sources_of(STORE.papers / wildcards.paper, "*.yaml")
+
+
+def sources_of(folder, pattern):
+    """Files of this checkout as input, which no storage provider holds."""
+    return [local(str(path)) for path in sorted(Path(folder).glob(pattern)) if path.is_file()]
 
 
 def cell_of(wildcards):
-    return spec.cell(wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset)
+    return experiments.cell(
+        wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset
+    )
 
 
 def cells_of_experiment(wildcards):
-    return spec.cells_of(wildcards.paper, wildcards.experiment, wildcards.preset)
+    return experiments.cells_of(wildcards.paper, wildcards.experiment, wildcards.preset)
 
 
 def datasets_of(cells):
     """The data sets of cells that have one, and the sha256 that each is checked against."""
     names = dict.fromkeys(cell.dataset for cell in cells if cell.dataset)
-    return [f"results/datasets/{name}.npz{suffix}" for name in names for suffix in ("", ".sha256")]
+    return [f"{STORE.dataset(name)}{suffix}" for name in names for suffix in ("", ".sha256")]
 
 
 def dataset_of(wildcards):
@@ -102,78 +141,35 @@ def datasets_of_experiment(wildcards):
     return datasets_of(cells_of_experiment(wildcards))
 
 
-def runs(cells):
-    """Numbers and manifests."""
-    return [
-        f"{RUN}.{suffix}".format(**cell._asdict()) for cell in cells for suffix in ("npz", "json")
-    ]
-
-
 def runs_of_experiment(wildcards):
-    return runs(cells_of_experiment(wildcards))
-
-
-def runs_of_paper(wildcards):
-    return runs(spec.cells(wildcards.paper, wildcards.preset))
-
-
-def tables_of_paper(wildcards):
-    return tables(wildcards.paper, wildcards.preset)
-
-
-def tables_of_figure(wildcards):
-    known = spec.experiments(wildcards.paper, wildcards.preset)
-    return [
-        TABLE.format(preset=wildcards.preset, paper=wildcards.paper, experiment=table)
-        for table in FIGURES[wildcards.paper][wildcards.figure].needs
-        if table.partition(".")[0] in known
+    """Numbers and manifests."""
+    files = [
+        STORE.run(c.preset, c.paper, c.experiment, c.arm) for c in cells_of_experiment(wildcards)
     ]
+    return [file.with_suffix(suffix) for file in files for suffix in (".npz", ".json")]
+
+
+def verdicts_of_papers(wildcards):
+    """The papers that have verdicts under a preset."""
+    papers = PAPERS if wildcards.preset == PRESET else ACCEPTED
+    return [STORE.verdicts(wildcards.preset, paper) for paper in papers]
 
 
 def papers_of(wildcards):
-    """The papers that have verdicts under a preset."""
-    return SHOWN if wildcards.preset == spec.ACCEPTED else PAPERS
-
-
-def claims_of_papers(wildcards):
-    return expand(
-        "results/{preset}/{paper}/claims.json", preset=wildcards.preset, paper=papers_of(wildcards)
-    )
-
-
-def sources(pattern):
-    """Files of this checkout as input, which no storage provider holds."""
-    return [local(str(path)) for path in sorted(Path().glob(pattern)) if path.is_file()]
-
-
-def published_numbers(wildcards):
-    """A paper's published numbers, where it has any."""
-    return sources(f"replications/{wildcards.paper}/published.yaml")
-
-
-def baselines(wildcards):
-    """The accepted results: inputs always, never the output of a rule."""
-    return sources(f"replications/{wildcards.paper}/baselines/{wildcards.preset}/**/*")
-
-
-def accepted_baselines(wildcards):
-    return sources(f"replications/{wildcards.paper}/baselines/paper/*")
-
-
-def kept_table(wildcards):
-    """Where an accepted table comes from: what was kept, or quick's own where that is the same."""
-    paper, (experiment, _, kind) = wildcards.paper, wildcards.table.partition(".")
-    if spec.also_quick(paper, experiment):
-        return TABLE.format(preset="quick", paper=paper, experiment=wildcards.table)
-    return sources(f"replications/{paper}/baselines/paper/{experiment}.{kind or 'runs'}.csv")
+    return PAPERS if wildcards.preset == PRESET else ACCEPTED
 
 
 def fingerprints_of_paper(wildcards):
-    return expand(
-        "results/accepted/{paper}/fingerprints/{experiment}.csv",
-        paper=wildcards.paper,
-        experiment=spec.kept(wildcards.paper),
-    )
+    """Of accepted results, what today's code does in its first updates."""
+    paper, preset = wildcards.paper, wildcards.preset
+    if not kept(paper, preset):
+        return []
+    return [STORE.fingerprints(preset, paper, name) for name in experiments.kept(paper)]
+
+
+def of_accepted(wildcards):
+    """The option by which a verb reads the accepted results."""
+    return "--accepted" if kept(wildcards.paper, wildcards.preset) else ""
 
 
 def caption(wildcards):
@@ -182,7 +178,7 @@ def caption(wildcards):
 
 def results_folder(wildcards, output):
     """The folder of all results, wherever a storage provider keeps it."""
-    preset = dict(wildcards).get("preset", spec.ACCEPTED)
+    preset = dict(wildcards).get("preset", "full")
     return str(output[0]).split(f"/{preset}/")[0]
 
 
@@ -195,7 +191,7 @@ def batching(wildcards, resources):
 
 def minutes(wildcards):
     """A cluster's time limit. Long cells go on from their checkpoint when they are started again."""
-    return {"quick": 30, "paper": 24 * 60}[wildcards.preset]
+    return {"quick": 30, "full": 24 * 60}[wildcards.preset]
 
 
 # Params: a job runs again when one of these changes, and only then. Comments and docstrings do not count.
@@ -203,7 +199,7 @@ def minutes(wildcards):
 
 def content(wildcards):
     """What a data set must be, to the last bit: new code for the same data trains nothing again."""
-    return list(map(str, datasets.SOURCES[wildcards.dataset]))
+    return list(map(str, DATASETS[wildcards.dataset]))
 
 
 def spec_digest(wildcards):
@@ -217,15 +213,15 @@ def source_digest(wildcards):
 
 def digests_of_accepted(wildcards):
     """What the cells of an accepted experiment are, and what they run."""
-    cells = spec.cells_of(wildcards.paper, wildcards.experiment, "paper")
+    cells = experiments.cells_of(wildcards.paper, wildcards.experiment, "full")
     return [text for cell in cells for text in (cell.digest, provenance.source_digest(cell))]
 
 
-def code(*names):
-    """What the given sources do, for the steps after the simulation."""
+def code(*modules):
+    """What the given modules do, with all that they import: for the steps after the simulation."""
 
     def digest(wildcards):
-        paths = [provenance.ROOT / name.format(**dict(wildcards)) for name in names]
-        return [provenance.code_digest(path) for path in paths]
+        named = [module.format(**dict(wildcards)) for module in modules]
+        return sources.digest(sources.closure(named))
 
     return digest

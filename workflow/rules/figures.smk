@@ -1,30 +1,58 @@
-"""From tables to pictures. No rule here computes: a new style redraws and reruns nothing."""
+"""From tables to pictures and pages. No rule here computes: a new style redraws and reruns nothing."""
 
 
 rule plot:
     input:
-        tables=tables_of_figure,
-        published=published_numbers,
+        numbers=numbers_of_figure,
+        declared=declared,
     output:
         report(
-            f"{FIGURE}.{FORMATS[0]}",
+            STORE.figure("{preset}", P, "{figure}", FORMATS[0]),
             caption="../report/figure.rst",
             category="{paper}",
             subcategory="Figures, {preset}",
             labels={"figure": "{figure}"},
         ),
-        expand(f"{FIGURE}.{{suffix}}", suffix=FORMATS[1:], allow_missing=True),
+        [STORE.figure("{preset}", P, "{figure}", suffix) for suffix in FORMATS[1:]],
     log:
-        f"{LOG}/plot/{{paper}}/{{figure}}.log",
+        STORE.log("{preset}", "plot", P, "{figure}"),
     conda:
         "../../environment.yml"
     params:
-        code=code("figures/{paper}.py", "figures/style.py", "replications/plotting.py"),
+        code=code("figures.{paper}", "replications.harness.showing.plotting"),
         caption=caption,
         formats=FORMATS,
         results=results_folder,
+        accepted=of_accepted,
     message:
-        "Draw {wildcards.paper}: {wildcards.figure}"
+        "Draw {wildcards.paper}: {wildcards.figure}, {wildcards.preset}"
     shell:
         "logged {log} python -m replications plot {wildcards.paper} {wildcards.figure} --preset {wildcards.preset}"
-        " --results {params.results} --formats {params.formats}"
+        " {params.accepted} --results {params.results} --formats {params.formats}"
+
+
+rule summarize:
+    input:
+        numbers=numbers,
+        declared=declared,
+    output:
+        report(
+            STORE.summary("{preset}", P),
+            caption="../report/summary.rst",
+            category="{paper}",
+            subcategory="Tables, {preset}",
+            labels={"table": "every experiment, at the end of training"},
+        ),
+    log:
+        STORE.log("{preset}", "summarize", P),
+    conda:
+        "../../environment.yml"
+    params:
+        code=code("replications.harness.showing.pages"),
+        results=results_folder,
+        accepted=of_accepted,
+    message:
+        "Lay out where the experiments of {wildcards.paper} end, {wildcards.preset}"
+    shell:
+        "logged {log} python -m replications summarize {wildcards.paper} --preset {wildcards.preset}"
+        " {params.accepted} --results {params.results}"

@@ -3,8 +3,8 @@
 
 rule dataset:
     output:
-        npz="results/datasets/{dataset}.npz",
-        sha256="results/datasets/{dataset}.npz.sha256",
+        npz=STORE.dataset("{dataset}"),
+        sha256=f"{STORE.dataset('{dataset}')}.sha256",
     log:
         "results/datasets/logs/{dataset}.log",
     conda:
@@ -21,12 +21,12 @@ rule simulate:
     input:
         dataset_of,
     output:
-        npz=f"{RUN}.npz",
-        manifest=f"{RUN}.json",
+        npz=RUN,
+        manifest=RUN.with_suffix(".json"),
     log:
-        f"{LOG}/simulate/{{paper}}/{{experiment}}/{{arm}}.log",
+        STORE.log("{preset}", "simulate", P, X, A),
     benchmark:
-        f"{BENCHMARK}/simulate/{{paper}}/{{experiment}}/{{arm}}.tsv"
+        STORE.benchmark("{preset}", "simulate", P, X, A)
     conda:
         "../../environment.yml"
     # One thread and NPROC=1, always: the bits of a result depend on the size of JAX's thread pool.
@@ -51,15 +51,13 @@ rule tabulate:
     input:
         runs_of_experiment,
     output:
-        TABLE,
+        STORE.table("{preset}", P, X),
     log:
-        f"{LOG}/tabulate/{{paper}}/{{experiment}}.log",
-    wildcard_constraints:
-        preset="|".join(spec.PRESETS),
+        STORE.log("{preset}", "tabulate", P, X),
     conda:
         "../../environment.yml"
     params:
-        code=code("replications/results.py"),
+        code=code("replications.harness.tables"),
         results=results_folder,
     message:
         "Tabulate {wildcards.paper}: {wildcards.experiment}"
@@ -73,15 +71,13 @@ rule embed:
         runs_of_experiment,
         datasets_of_experiment,
     output:
-        EMBEDDING,
+        STORE.table("{preset}", P, f"{X}.embedding"),
     log:
-        f"{LOG}/embed/{{paper}}/{{experiment}}.log",
-    wildcard_constraints:
-        preset="|".join(spec.PRESETS),
+        STORE.log("{preset}", "embed", P, X),
     conda:
         "../../environment.yml"
     params:
-        code=code("replications/embedding.py", "replications/results.py"),
+        code=code("replications.harness.projection"),
         results=results_folder,
     message:
         "Embed the features of {wildcards.paper}: {wildcards.experiment}"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from replications.results import COLUMNS
+from replications.harness.records import COLUMNS
 
 
 class Curves:

@@ -14,8 +14,9 @@ from matplotlib.colors import to_hex, to_rgb
 
 import figures
 from figures import style
-from replications import plotting, spec
-from replications.errors import UserError
+from replications.harness.showing import plotting
+from replications.harness.declared import spec
+from replications.harness.errors import UserError
 
 PAPER = "lillicrap2016"
 NAMES = list(figures.of(PAPER))
@@ -242,7 +243,7 @@ def test_two_processes_with_other_settings_write_the_same_bytes(results, tmp_pat
     here = {p: p.read_bytes() for n in names for p in plotting.plot(PAPER, n, "quick", results)}
     assert {p.name for p in here} == {f"{n}.{f}" for n in names for f in ("pdf", "svg", "png")}
     (tmp_path / "matplotlibrc").write_text("xtick.direction: in\nsvg.hashsalt: other\n")
-    code = "from pathlib import Path; from replications.plotting import plot\n"
+    code = "from pathlib import Path; from replications.harness.showing.plotting import plot\n"
     code += f"for n in {names}: plot({PAPER!r}, n, 'quick', Path({str(results)!r}))"
     for path in here:
         path.unlink()

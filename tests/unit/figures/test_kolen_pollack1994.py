@@ -9,9 +9,10 @@ from matplotlib.colors import to_hex
 
 import figures
 from figures import kolen_pollack1994, style
-from replications import plotting, spec
-from replications.errors import UserError
-from replications.results import COLUMNS
+from replications.harness.showing import plotting
+from replications.harness.declared import spec
+from replications.harness.errors import UserError
+from replications.harness.records import COLUMNS
 
 PAPER = "kolen_pollack1994"
 NAMES = list(figures.of(PAPER))

@@ -7,8 +7,10 @@ from matplotlib.colors import to_hex
 
 import figures
 from figures import nokland2016, style
-from replications import embedding, plotting, spec
-from replications.results import COLUMNS
+from replications.harness.judging import embedding
+from replications.harness.showing import plotting
+from replications.harness.declared import spec
+from replications.harness.records import COLUMNS
 
 PAPER = "nokland2016"
 NAMES = list(figures.of(PAPER))

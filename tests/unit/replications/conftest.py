@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from replications.datasets import SOURCES
+from replications.harness.training.datasets import SOURCES
 
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from replications import (
+
     accepted,
     baselines,
     claims,
@@ -19,8 +19,8 @@ from replications import (
     spec,
     statistics,
 )  # fmt: skip
-from replications.errors import UserError
-from replications.simulate import simulate
+from replications.harness.errors import UserError
+from replications.harness.training.simulate import simulate
 
 PAPER = {
     "title": "A paper",

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from replications import baselines
-from replications.errors import UserError
-from replications.results import Run, write_run
+from replications.harness.judging import baselines
+from replications.harness.errors import UserError
+from replications.harness.records import Run, write_run
 
 STEPS = np.array([0, 10])
 RNG = np.random.default_rng(0)

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from replications import claims, spec
-from replications.errors import UserError
-from replications.schema import parse
+from replications.harness.judging import claims
+from replications.harness.declared import spec
+from replications.harness.errors import UserError
+from replications.harness.declared.reading import parse
 
 RNG = np.random.default_rng(0)
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from replications import datasets, tfds_data
-from replications.errors import UserError
+from replications.harness.training import datasets
+from replications.harness.training import tfds_data
+from replications.harness.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 

@@ -8,7 +8,10 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from replications import __main__ as cli
-from replications import datasets, embedding, results, spec
+from replications.harness.training import datasets
+from replications.harness.judging import embedding
+from replications.harness import records
+from replications.harness.declared import spec
 
 PAPER, EXPERIMENT, LAYERS = "nokland2016", "mnist_3x400", ("hidden_1", "hidden_2")
 ARMS = ("backprop", "direct_feedback_alignment")
@@ -30,11 +33,11 @@ def write_runs(folder, experiment=EXPERIMENT, arms=ARMS, n=N, **more):
     for arm in arms:
         cell = spec.cell(PAPER, experiment, arm, "quick")
         measures = {"test_error": np.array([[0.9, 0.2], [0.9, 0.1]]), **(features if n else {})}
-        run = results.Run(
+        run = records.Run(
             np.array([7, 4]), np.array([0, 10]), np.zeros((2, 20)), measures | more,
             {"steps_per_epoch": 5},
         )  # fmt: skip
-        results.write_run(results.run_file(folder, cell), run)
+        records.write_run(records.run_file(folder, cell), run)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def table(folder):
     embedding.embed(PAPER, EXPERIMENT, "quick", folder)
-    return results.read_table(results.embedding_file(folder, "quick", PAPER, EXPERIMENT))
+    return records.read_table(records.embedding_file(folder, "quick", PAPER, EXPERIMENT))
 
 
 def distances(points):
@@ -108,7 +111,7 @@ def test_any_number_of_threads_gives_the_same_bits():
 
 
 def test_a_second_run_writes_the_same_bytes(table, folder):
-    path = results.embedding_file(folder, "quick", PAPER, EXPERIMENT)
+    path = records.embedding_file(folder, "quick", PAPER, EXPERIMENT)
     before = path.read_bytes()
     path.unlink()
     words = ["embed", PAPER, EXPERIMENT, "--results", str(folder)]
@@ -117,7 +120,7 @@ def test_a_second_run_writes_the_same_bytes(table, folder):
 
 
 def test_features_stand_in_no_table_of_numbers(folder):
-    table = results.tabulate(PAPER, EXPERIMENT, "quick", folder)
+    table = records.tabulate(PAPER, EXPERIMENT, "quick", folder)
     assert set(table.measure) == {"test_error"}
     assert len(table) == len(ARMS) * 2 * 2
 

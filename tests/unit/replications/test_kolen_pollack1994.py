@@ -5,8 +5,11 @@ from math import log10
 import numpy as np
 import pytest
 
-from replications import claims, results, simulate, spec
-from replications.spec import Cell, RunSpec
+from replications.harness.judging import claims
+from replications.harness import records
+from replications.harness.training import simulate
+from replications.harness.declared import spec
+from replications.harness.declared.spec import Cell, RunSpec
 
 PAPER = "kolen_pollack1994"
 STEPS = 400
@@ -32,7 +35,7 @@ LAYERS = ("hidden_1", "readout")
 
 def measured(folder, optimizer, **changes):
     chosen = RunSpec.model_validate(NET | {"optimizer": optimizer} | changes)
-    run = results.read_run(simulate.simulate(Cell("p", "e", "a", "quick", chosen), folder))
+    run = records.read_run(simulate.simulate(Cell("p", "e", "a", "quick", chosen), folder))
     return run.step, run.measures
 
 

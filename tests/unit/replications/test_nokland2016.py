@@ -4,7 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from replications import claims, plotting, provenance, spec, tasks, training
+from replications.harness.judging import claims
+from replications.harness.showing import plotting
+from replications.harness.training import provenance
+from replications.harness.declared import spec
+from replications.harness.training import tasks
+from replications.harness.training import program
 
 RULES = (
     "backprop",
@@ -42,7 +47,7 @@ class Net:
     def __init__(self, chosen, task, seed=0):
         cast = [array.astype(chosen.dtype) for array in task.data]
         self.task, self.seed = task._replace(data=tasks.Data(*cast)), np.uint32(seed)
-        self.program = training.program(chosen, self.task)
+        self.program = program.program(chosen, self.task)
         self.state = jax.jit(self.program.start)(self.seed)
         self.go = jax.jit(self.program.advance)
 

@@ -4,7 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from replications import datasets, plan, spec, tasks, training
+from replications.harness.training import datasets
+from replications.harness.training import costs
+from replications.harness.declared import spec
+from replications.harness.training import tasks
+from replications.harness.training import program
 
 RULES = ("backprop", "feedback_alignment", "direct_feedback_alignment")
 
@@ -20,21 +24,21 @@ def test_the_operations_of_an_update_are_those_that_xla_counts(rule):
     settings = chosen(rule)
     shapes = [(100, 400), (100, 10), (10, 400), (10, 10)]
     data = tasks.Data(*(jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes))
-    program = training.program(settings, tasks.Task(data, True, None))
+    program = program.program(settings, tasks.Task(data, True, None))
     state = jax.eval_shape(program.start, np.uint32(0))
     order = jax.ShapeDtypeStruct((100,), np.int32)
     step = jax.jit(program.advance).lower(state, np.uint32(0), order, data, np.int32(1))
     counted = step.compile().cost_analysis()["flops"]
-    ours = plan.operations(settings, plan.Size(100, 10, (400,), 10))
+    ours = costs.operations(settings, costs.Size(100, 10, (400,), 10))
     # XLA also counts the elementwise work: RMSprop, tanh, the loss.
     assert ours < counted < 1.1 * ours
 
 
 def test_a_conv_net_costs_what_its_maps_and_kernels_multiply_to():
     settings = spec.cell("nokland2016", "cifar10_conv", "backprop", "paper").spec
-    of = plan.size(settings)
-    assert of == plan.Size(50000, 10000, (32, 32, 3), 10)
-    products = [layer.products for layer in plan.layers(settings, of)]
+    of = costs.size(settings)
+    assert of == costs.Size(50000, 10000, (32, 32, 3), 10)
+    products = [layer.products for layer in costs.layers(settings, of)]
     assert products == [
         32 * 32 * 75 * 96,
         15 * 15 * 2400 * 128,
@@ -47,7 +51,7 @@ def test_a_conv_net_costs_what_its_maps_and_kernels_multiply_to():
 
 def test_a_cell_costs_its_updates_and_its_tests_for_every_seed():
     cell = spec.cell("nokland2016", "mnist_2x800", "backprop", "paper")
-    one = plan.cost(cell, lambda *_: 1.0)
+    one = costs.cost(cell, lambda *_: 1.0)
     updates = 938 * 299
     assert one.updates == 5 * updates
     left = (3 * (784 + 800 + 10) * 800 - 784 * 800) / (3 * (784 + 800 + 10) * 800)
@@ -66,12 +70,12 @@ def test_every_cell_of_every_paper_is_planned():
     for preset in spec.PRESETS:
         for paper in spec.papers():
             for cell in spec.cells(paper, preset):
-                assert plan.cost(cell, lambda *_: 1e-6).seconds > 0
+                assert costs.cost(cell, lambda *_: 1e-6).seconds > 0
 
 
 def test_a_plan_has_a_line_a_cell_and_totals(monkeypatch):
     monkeypatch.setattr(plan, "time_layer", lambda *_: 1e-6)
-    lines = list(plan.report(["nokland2016"], "quick"))
+    lines = list(costs.report(["nokland2016"], "quick"))
     cells = spec.cells("nokland2016", "quick")
     assert [line.split()[0] for line in lines[1:-1]] == [cell.name for cell in cells]
     assert lines[-1].startswith(f"nokland2016: {len(cells)} cells")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from replications import datasets
-from replications.errors import UserError
+from replications.harness.training import datasets
+from replications.harness.errors import UserError
 
 pytestmark = [
     pytest.mark.tensorflow,

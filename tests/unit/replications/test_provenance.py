@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from replications import provenance, simulate, spec
+from replications.harness.training import provenance
+from replications.harness.training import simulate
+from replications.harness.declared import spec
 
 ROOT = provenance.ROOT
 PACKAGES = ("bioflax", "figures", "replications", "workflow")

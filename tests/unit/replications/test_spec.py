@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from replications import __main__ as cli
-from replications import spec
-from replications.errors import UserError
+from replications.harness.declared import spec
+from replications.harness.errors import UserError
 
 PAPER = {
     "title": "A paper",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from replications.statistics import (
+from replications.harness.judging.statistics import (
     Interval,
     Region,
     mean_interval,

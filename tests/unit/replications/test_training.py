@@ -8,11 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from replications import datasets, results, simulate, tasks, training
-from replications.checkpoints import Checkpoint
-from replications.errors import UserError
-from replications.outputs import is_wrong
-from replications.spec import Cell, RunSpec
+from replications.harness.training import datasets
+from replications.harness import records
+from replications.harness.training import simulate
+from replications.harness.training import tasks
+from replications.harness.training import program
+from replications.harness.training.checkpoints import Checkpoint
+from replications.harness.errors import UserError
+from replications.harness.training.losses import is_wrong
+from replications.harness.declared.spec import Cell, RunSpec
 
 LINEAR = {
     "task": {"teacher": {"inputs": 5, "outputs": 3, "train": 60, "test": 20}},
@@ -37,7 +41,7 @@ def cell(**changes):
 
 
 def run(folder, chosen, **how):
-    return results.read_run(simulate.simulate(chosen, folder, **how))
+    return records.read_run(simulate.simulate(chosen, folder, **how))
 
 
 def assert_same_bits(a, b):
@@ -54,7 +58,7 @@ def test_online_learning_is_the_papers_update_rule(tmp_path, rule):
     got = run(tmp_path, chosen)
     with jax.enable_x64(True):
         task = tasks.build(chosen.spec, datasets.stand_in)
-        state = training.program(chosen.spec, task).start(np.uint32(0))
+        state = program.program(chosen.spec, task).start(np.uint32(0))
         model = jax.tree.map(np.asarray, dict(_arrays(state)))
         x, y = np.asarray(task.data.train_x), np.asarray(task.data.train_y)
         test_x, test_y = np.asarray(task.data.test_x), np.asarray(task.data.test_y)
@@ -107,7 +111,7 @@ def test_single_seeds_do_not_take_the_place_of_a_result_of_another_spec(tmp_path
     before = run(tmp_path, cell(seeds=2))
     with pytest.raises(UserError, match=r"arm\.npz: a result of another spec or of other code"):
         run(tmp_path, other, seeds=[0])
-    assert_same_bits(results.read_run(results.run_file(tmp_path, other)), before)
+    assert_same_bits(records.read_run(records.run_file(tmp_path, other)), before)
     assert run(tmp_path, other).manifest["spec_digest"] == other.digest
 
 
@@ -244,7 +248,7 @@ def _after(chosen, updates):
     """The arrays of seed 0 after some updates."""
     with jax.enable_x64(True):
         task = tasks.build(chosen.spec, datasets.stand_in)
-        program = training.program(chosen.spec, task)
+        program = program.program(chosen.spec, task)
         seed = np.uint32(0)
         state = program.start(seed)
         start = {k: np.asarray(v) for k, v in _arrays(state)}

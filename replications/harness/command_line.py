@@ -1,0 +1,257 @@
+"""The verbs of ``python -m replications``: one table."""
+
+import os
+
+# JAX's results on CPU depend on the size of its thread pool, which is set when jax is imported.
+# One thread a process, always: a number never depends on how many cores there are.
+os.environ["NPROC"] = "1"
+# Products of float32 in float32 everywhere: a GPU would round what it multiplies to TF32, 10 bits.
+os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from replications.harness.catalogue.datasets import DATASETS
+from replications.harness.declared import experiments
+from replications.harness.errors import UserError
+from replications.harness.store import PRESETS, Store
+
+
+class Argument(NamedTuple):
+    """What a verb takes: the words and options of ``argparse.add_argument``."""
+
+    names: tuple[str, ...]
+    options: dict[str, Any]
+
+
+def _take(*names: str, **options: Any) -> Argument:
+    return Argument(names, options)
+
+
+def _seeds(text: str) -> range:
+    first, colon, end = text.partition(":")
+    if first.isdigit() and (end.isdigit() if colon else True):
+        seeds = range(int(first), int(end) if colon else int(first) + 1)
+        if seeds and seeds[-1] < 2**32:
+            return seeds
+    raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; an example: 0:10")
+
+
+PAPER = _take("paper", help="name of a paper, for example lillicrap2016")
+PAPERS = _take("papers", nargs="*", help="names of papers (default: all)")
+EXPERIMENT = _take("experiment", help="name of one of its experiments")
+ARM = _take("arm", help="the rule or variant: see `list`")
+FIGURE = _take("figure", help="name of one of its figures")
+NAME = _take("name", help=", ".join(DATASETS))
+OUTPUT = _take("--output", type=Path, required=True, help="the file to write")
+PRESET = _take("--preset", default="quick", choices=PRESETS, help="quick or full (default: quick)")
+RESULTS = _take(
+    "--results", type=Path, default=Path("results"), help="folder of all results (default: results)"
+)
+DATA = _take(
+    "--datasets", type=Path, help="folder of the data sets' .npz files (default: RESULTS/datasets)"
+)
+ACCEPTED = _take(
+    "--accepted",
+    action="store_true",
+    help="of the accepted results at full scale, as they are kept",
+)
+FORMATS = _take(
+    "--formats",
+    nargs="+",
+    default=["pdf", "svg", "png"],
+    choices=("pdf", "svg", "png"),
+    help="file formats (default: all)",
+)
+SEEDS = _take("--seeds", type=_seeds, help="only these, as first:last+1, for example 0:10")
+BATCHING = _take(
+    "--batching",
+    choices=("map", "vmap"),
+    default="map",
+    help="seeds one after the other, or all at once (for a GPU)",
+)
+CHECKPOINTS = _take(
+    "--checkpoint-seconds",
+    type=float,
+    default=60,
+    help="time between checkpoints (default: 60)",
+)
+YES = _take("--yes", action="store_true", help="do not ask")
+CHECK = _take("--check", action="store_true", help="only say whether they are there")
+
+
+class Verb(NamedTuple):
+    """A verb: what it does, the function that does it, what it takes."""
+
+    text: str
+    run: Callable[[argparse.Namespace], int | None]
+    takes: tuple[Argument, ...]
+
+
+def _list(options: argparse.Namespace) -> None:
+    for paper in experiments.papers():
+        for cell in experiments.cells(paper, options.preset):
+            print(f"{paper} {cell.experiment} {cell.arm} seeds={cell.spec.seeds}")
+
+
+def _plan(options: argparse.Namespace) -> None:
+    costs = _module("training.costs")
+    for line in costs.report(options.papers or experiments.papers(), options.preset):
+        print(line)
+
+
+def _dataset(options: argparse.Namespace) -> None:
+    _module("training.datasets").write(options.name, options.output)
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    cell = experiments.cell(options.paper, options.experiment, options.arm, options.preset)
+    simulate = _module("training.simulate").simulate
+    print(
+        simulate(cell, _store(options), options.seeds, options.batching, options.checkpoint_seconds)
+    )
+
+
+def _fingerprint(options: argparse.Namespace) -> None:
+    write = _module("training.fingerprints").write_fingerprints
+    write(options.paper, options.experiment, _store(options))
+
+
+def _tabulate(options: argparse.Namespace) -> None:
+    tabulate = _module("judging.tabulate").tabulate
+    tabulate(options.paper, options.experiment, options.preset, _store(options))
+
+
+def _embed(options: argparse.Namespace) -> None:
+    embed = _module("judging.embedding").embed
+    embed(options.paper, options.experiment, options.preset, _store(options))
+
+
+def _plot(options: argparse.Namespace) -> None:
+    plot = _module("showing.plotting").plot
+    store, figure = _store(options), options.figure
+    plot(options.paper, figure, options.preset, store, options.formats, options.accepted)
+
+
+def _summarize(options: argparse.Namespace) -> None:
+    write = _module("showing.pages").write_summary
+    write(options.paper, options.preset, _store(options), options.accepted)
+
+
+def _judge(options: argparse.Namespace) -> None:
+    judge = _module("judging.verdicts").judge
+    judge(options.paper, options.preset, _store(options), options.accepted)
+
+
+def _verdicts(options: argparse.Namespace) -> None:
+    papers = options.papers or experiments.papers()
+    _module("showing.pages").write_verdicts(papers, options.preset, _store(options))
+
+
+def _accept(options: argparse.Namespace) -> int:
+    accept = _module("judging.acceptance").accept
+    return int(accept(options.paper, options.preset, _store(options), options.yes))
+
+
+def _schemas(options: argparse.Namespace) -> None:
+    _module("declared.schemas").write_schemas(options.output)
+
+
+def _readme(options: argparse.Namespace) -> int:
+    readme = _module("showing.readme")
+    if not options.check:
+        readme.take_pictures(_store(options))
+    true = readme.write(Path("README.md"), options.check)
+    if options.check and not true:
+        print("README.md does not show the accepted results; run `python -m replications readme`")
+    return int(options.check and not true)
+
+
+VERBS: dict[str, Verb] = {
+    "list": Verb("list papers, experiments and arms, with their seeds", _list, (PRESET,)),
+    "plan": Verb(
+        "say what cells will cost: updates, operations, time here", _plan, (PAPERS, PRESET)
+    ),
+    "dataset": Verb("prepare a data set: one .npz and its sha256", _dataset, (NAME, OUTPUT)),
+    "simulate": Verb(
+        "run one cell: train all its seeds and measure",
+        _simulate,
+        (PAPER, EXPERIMENT, ARM, PRESET, RESULTS, DATA, SEEDS, BATCHING, CHECKPOINTS),
+    ),
+    "fingerprint": Verb(
+        "run the first updates of accepted cells, on noise",
+        _fingerprint,
+        (PAPER, EXPERIMENT, RESULTS),
+    ),
+    "tabulate": Verb(
+        "write one tidy table of an experiment's cells",
+        _tabulate,
+        (PAPER, EXPERIMENT, PRESET, RESULTS),
+    ),
+    "embed": Verb(
+        "place an experiment's hidden features in the plane (t-SNE)",
+        _embed,
+        (PAPER, EXPERIMENT, PRESET, RESULTS, DATA),
+    ),
+    "plot": Verb(
+        "draw one figure from the tables",
+        _plot,
+        (PAPER, FIGURE, PRESET, ACCEPTED, RESULTS, FORMATS),
+    ),
+    "summarize": Verb(
+        "lay out where a paper's experiments end", _summarize, (PAPER, PRESET, ACCEPTED, RESULTS)
+    ),
+    "judge": Verb(
+        "judge a paper's claims by the tables", _judge, (PAPER, PRESET, ACCEPTED, RESULTS)
+    ),
+    "verdicts": Verb(
+        "gather the papers' verdicts in one table", _verdicts, (PAPERS, PRESET, RESULTS)
+    ),
+    "accept": Verb(
+        "show what moved, then renew a paper's accepted results",
+        _accept,
+        (PAPER, PRESET, RESULTS, DATA, YES),
+    ),
+    "schemas": Verb("write the JSON schemas of the YAML files, for editors", _schemas, (OUTPUT,)),
+    "readme": Verb("write the accepted results into README.md", _readme, (RESULTS, CHECK)),
+}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one verb; the exit status: 0 done, 1 a check failed, 2 bad input."""
+    options = _parser().parse_args(words)
+    try:
+        return int(options.run(options) or 0)
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m replications",
+        description="Replicate the papers: simulate, tabulate, embed, plot, judge, accept. "
+        "Snakemake runs these verbs in order; each also works alone.",
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for name, verb in VERBS.items():
+        text = verb.text[0].upper() + verb.text[1:] + "."
+        made = verbs.add_parser(name, help=verb.text, description=text)
+        made.set_defaults(run=verb.run)
+        for argument in verb.takes:
+            made.add_argument(*argument.names, **argument.options)
+    return parser
+
+
+def _store(options: argparse.Namespace) -> Store:
+    return Store(options.results, data=getattr(options, "datasets", None))
+
+
+def _module(name: str) -> Any:
+    """A module of the harness, imported when a verb needs it: jax and pandas take a second."""
+    return import_module(f"replications.harness.{name}")

@@ -1,0 +1,1 @@
+"""From YAML to checked objects. Nothing here imports jax or pandas."""

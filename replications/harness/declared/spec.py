@@ -1,0 +1,278 @@
+"""What a spec may say: everything that decides a cell's numbers.
+
+Nothing here imports jax, so that the workflow can plan in an instant.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from replications.harness.catalogue.datasets import DATASETS
+from replications.harness.catalogue.measures import MEASURES
+from replications.harness.catalogue.rules import DEEP, RULES
+from replications.harness.catalogue.starts import STARTS
+from replications.harness.declared.reading import Strict
+from replications.harness.errors import nearest
+
+Activation = Literal["linear", "tanh", "logistic", "relu"]
+
+
+def _among(known: Mapping[str, Any]) -> AfterValidator:
+    """The names of a catalogue, and no others."""
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"unknown value {name!r}; {nearest(name, known)}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _listed(known: Mapping[str, Any]) -> Any:
+    """The same for editors, which read the exported schema."""
+    return Field(json_schema_extra={"enum": list(known)})
+
+
+RuleName = Annotated[str, _among(RULES), _listed(RULES)]
+MeasureName = Annotated[str, _among(MEASURES), _listed(MEASURES)]
+StartName = Annotated[str, _among(STARTS), _listed(STARTS)]
+DatasetName = Annotated[str, _among(DATASETS), _listed(DATASETS)]
+
+
+class Init(Strict):
+    """How an array is drawn, as the catalogue has it: ``zeros``, ``{uniform: a}`` (U[-a, a]), ``{normal: s}``
+    (N(0, s^2)),
+    ``fan_in_uniform`` (U[-1/sqrt(fan_in), +], Torch's default), ``fan_sum_normal``
+    (variance 1/(fan_in + fan_out)), ``receiver_uniform`` (U[-1/sqrt(n), +], n units that receive it),
+    ``forward_weights`` (feedback that starts as the layer's own W), ``{constant: c}``, or
+    ``{grid: h}`` (the seed picks a point of a 21 x 21 grid over [-h, h]^2)."""
+
+    kind: StartName
+    value: float = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            return {"kind": data}
+        if isinstance(data, dict) and len(data) == 1 and "kind" not in data:
+            ((kind, value),) = data.items()
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return {"kind": kind, "value": float(value) if number else value}
+        return data
+
+    @model_validator(mode="after")
+    def _value_where_it_is_needed(self) -> "Init":
+        needed = STARTS[self.kind].needs_value
+        if needed != ("value" in self.model_fields_set):
+            form = f"{{{self.kind}: NUMBER}}" if needed else self.kind
+            raise ValueError(f"{self.kind} is written {form}")
+        return self
+
+
+class Teacher(Strict):
+    """Examples ``x ~ N(0, I)`` labelled by a fixed random net; passed over once, in order."""
+
+    inputs: int
+    hidden: list[int] = []
+    outputs: int
+    activation: Activation = "linear"
+    weights: Init = Init(kind="uniform", value=1.0)
+    biases: Init = Init(kind="zeros")
+    train: int
+    test: int = 1000
+    seed: int = 0
+
+
+class Images(Strict):
+    """An image data set, pixels scaled to [0, 1]."""
+
+    name: DatasetName
+    whiten: bool = False
+    shuffle: bool = True
+    # Train on the first so many examples only.
+    train: int | None = None
+
+
+class Patterns(Strict):
+    """A handful of given patterns, the same for training and test: ``x`` and ``y``, or an N-M-N encoder."""
+
+    x: list[list[float]] = []
+    y: list[list[float]] = []
+    encoder: int = 0
+    shuffle: bool = False
+
+    @model_validator(mode="after")
+    def _same_length(self) -> "Patterns":
+        if len(self.x) != len(self.y) or bool(self.x) == bool(self.encoder):
+            raise ValueError("patterns need x and y of one length, or encoder: N")
+        return self
+
+
+class Task(Strict):
+    """Exactly one source of examples."""
+
+    teacher: Teacher | None = None
+    images: Images | None = None
+    patterns: Patterns | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Task":
+        if sum(v is not None for v in (self.teacher, self.images, self.patterns)) != 1:
+            raise ValueError("a task is exactly one of teacher, images, patterns")
+        return self
+
+
+class Network(Strict):
+    """A stack of hidden layers and a readout. ``convolutions`` stand before the hidden layers."""
+
+    hidden: list[int] = []
+    convolutions: list[int] = []
+    activation: Activation = "tanh"
+    output: Literal["linear", "logistic"] = "linear"
+    bias: bool = True
+    init: Init
+    # The first layer's own, weights and biases, where it differs.
+    first_init: Init | None = None
+    # The readout's own scale, where it differs.
+    readout_init: Init | None = None
+    bias_init: Init = Init(kind="zeros")
+    feedback_init: Init = Init(kind="fan_in_uniform")
+    # Fraction of the readout's weights and of its feedback that is absent.
+    sparsity: float = Field(default=0.0, ge=0.0, lt=1.0)
+    dropout_input: float = Field(default=0.0, ge=0.0, lt=1.0)
+    dropout_hidden: float = Field(default=0.0, ge=0.0, lt=1.0)
+
+    @field_validator("hidden", mode="before")
+    @classmethod
+    def _layers_by_units(cls, hidden: Any) -> Any:
+        """``7x240``, as the papers write it: seven layers of 240 units."""
+        match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", hidden) if isinstance(hidden, str) else None
+        return [int(match[2])] * int(match[1]) if match else hidden
+
+
+class Sgd(Strict):
+    learning_rate: float = Field(ge=0)
+    momentum: float = 0.0
+    bias_learning_rate: float | None = None
+
+    @model_validator(mode="after")
+    def _bias_beside_a_rate(self) -> "Sgd":
+        if self.bias_learning_rate is not None and not self.learning_rate:
+            raise ValueError("a bias_learning_rate needs a learning_rate above 0")
+        return self
+
+
+class Rmsprop(Strict):
+    """torch.optim's: ``w -= lr g / (sqrt(m) + eps)``, ``m = decay m + (1 - decay) g^2`` from 0."""
+
+    learning_rate: float = Field(ge=0)
+    decay: float = 0.99
+    eps: float = 1e-8
+
+
+class Adam(Strict):
+    learning_rate: float = Field(ge=0)
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+
+
+class Optimizer(Strict):
+    """Exactly one rule of update, and the decay of kernels (and learned feedback) beside it."""
+
+    sgd: Sgd | None = None
+    rmsprop: Rmsprop | None = None
+    adam: Adam | None = None
+    # W <- (1 - weight_decay) W + step: decoupled, a factor per update (not scaled by the rate).
+    weight_decay: float = 0.0
+    # Another decay for learned feedback: breaks Kolen-Pollack's law on purpose.
+    feedback_weight_decay: float | None = None
+    # Add the decay to the gradient (L2) instead: breaks the law under adaptive optimisers.
+    coupled: bool = False
+    # Halve the learning rate after every so many epochs. Absent, it is no part of a cell's digest:
+    # results from before there was such a choice stay what they are.
+    halve_every: int | None = Field(default=None, gt=0, exclude_if=lambda epochs: epochs is None)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Optimizer":
+        if sum(v is not None for v in (self.sgd, self.rmsprop, self.adam)) != 1:
+            raise ValueError("an optimizer is exactly one of sgd, rmsprop, adam")
+        return self
+
+
+class Record(Strict):
+    """When to measure: at the start and the end, ``at`` given updates, every ``every`` updates or
+    every ``epochs`` epochs."""
+
+    at: list[int] = []
+    every: int | None = Field(default=None, gt=0)
+    epochs: int | None = Field(default=None, gt=0)
+
+
+class RunSpec(Strict):
+    """Everything that decides a cell's numbers, seeds apart."""
+
+    task: Task
+    network: Network
+    rule: RuleName
+    optimizer: Optimizer
+    # Which error drives learning at a logistic output: y - y* itself (the gradient of the binary
+    # cross-entropy), or (y - y*) y (1 - y) (the gradient of the squared error).
+    output_error: Literal["raw", "mse"] = "raw"
+    reduction: Literal["sum", "mean"] = "sum"
+    batch: int = Field(default=1, gt=0)
+    epochs: int = Field(default=1, gt=0)
+    record: Record = Record()
+    measures: list[MeasureName]
+    # Held-out examples on which angles and features are measured.
+    probe: int = Field(default=128, gt=0)
+    # Standard deviation of the noise on hidden units in node perturbation.
+    perturbation: float = 1e-3
+    # Step of the weight mirror, taken after every update.
+    mirror_rate: float = 0.1
+    # Fast-sign adversarial training: the step on the input, 0 for none.
+    adversarial: float = 0.0
+    # The first hidden layer does not learn in the first so many epochs.
+    frozen_epochs: int = Field(default=0, ge=0)
+    # Stop once the moving average of the training error (3/4 old + 1/4 new, per epoch) is below.
+    stop_below_train_error: float | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+    seeds: int = Field(gt=0)
+
+    @field_validator("measures")
+    @classmethod
+    def _no_repeats(cls, measures: list[str]) -> list[str]:
+        if len(set(measures)) != len(measures):
+            raise ValueError("a measure is named twice")
+        return measures
+
+    @model_validator(mode="after")
+    def _feedback_has_forward_weights(self) -> "RunSpec":
+        if self.network.feedback_init.kind == "forward_weights" and RULES[self.rule].direct:
+            raise ValueError(
+                f"network.feedback_init: {self.rule} has no forward_weights to start as"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_can_be_measured(self) -> "RunSpec":
+        rule, depth = RULES[self.rule], len(self.network.hidden)
+        for name in sorted(self.measures):
+            measure = MEASURES[name]
+            has_feedback = rule.feedback or (measure.direct and rule.direct is not None)
+            if measure.feedback and not has_feedback:
+                raise ValueError(f"measures: {self.rule} has no feedback for {name}")
+            if measure.shallow_nets and depth > DEEP:
+                raise ValueError(f"measures: {name} is of at most {DEEP} hidden layers")
+            if measure.one_hidden and depth != 1:
+                raise ValueError(f"measures: {name} is of nets with one hidden layer")
+        return self
+
+    @model_validator(mode="after")
+    def _stops_by_epochs(self) -> "RunSpec":
+        if self.stop_below_train_error is not None and self.record != Record(epochs=1):
+            raise ValueError("stop_below_train_error needs record: {epochs: 1}")
+        return self

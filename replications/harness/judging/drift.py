@@ -1,0 +1,228 @@
+"""Accepted numbers: what they are, and how far a number may move before the check is red.
+
+``replications/<paper>/accepted/<preset>/`` holds, per experiment, the first 20 losses of each arm
+(``first_losses``, tight), and each measure at the end, over seeds: for quick as ``aggregates``; at full
+scale every record (``runs``), from which they follow, and the ``fingerprints`` of the cells. Beside
+them the accepted verdicts (``claims.csv``), and where all of it comes from (``manifest.json``).
+tests/regression/check_accepted.py compares. Nothing but ``accept`` ever writes there.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy
+
+from replications.harness.catalogue.measures import MEASURES
+from replications.harness.declared import experiments
+from replications.harness.errors import UserError
+from replications.harness.judging.end_table import LOGARITHM, summarize
+from replications.harness.judging.verdicts import VERDICTS, read_records
+from replications.harness.records import Run, read_run
+from replications.harness.store import Store
+from replications.harness.tables import quantities, read_table, tall
+
+# What a run computes and is held against; and what today's code computes for results that no run
+# computes again.
+COMPUTED = ("first_losses", "aggregates")
+KEPT = ("fingerprints",)
+Tolerances = dict[str, dict[str, Any]]
+
+# How far the first losses may move. Another instruction set sums in another order, which changes
+# the last bits of every product, and 20 online updates amplify that little: on 784-1000-10 in
+# float32, AVX and SSE4.2 stay within 6e-7 of AVX-512. A change of a rule, a rate, an initial draw
+# or the order of examples moves a loss by far more.
+FIRST_LOSSES = {
+    "float64": {"rtol": 1e-8, "atol": 1e-12},
+    "float32": {"rtol": 2e-5, "atol": 1e-7},
+}
+# Up to so many runs, their own spread says too little.
+FEW = 3
+UNGUARDED = 1e300
+
+
+def guarded(paper: str, preset: str, accepted: bool, store: Store = Store()) -> list[str]:
+    """The experiments whose accepted numbers a check holds. What quick runs as it is has quick's."""
+    if accepted:
+        return experiments.kept(paper, store)
+    names = experiments.names(paper, preset, store)
+    return [n for n in names if preset == "quick" or not experiments.same_in_both(paper, n, store)]
+
+
+def measured(kind: str, paper: str, preset: str, experiment: str, store: Store) -> pd.DataFrame:
+    """An experiment's numbers as they are now, in the form in which they are accepted."""
+    if kind == "fingerprints":
+        return read_numbers(store.fingerprints(preset, paper, experiment))
+    table = read_table(store.table(preset, paper, experiment))
+    if kind == "aggregates":
+        return aggregates(table)
+    arms = table["arm"].unique()
+    return first_losses({a: read_run(store.run(preset, paper, experiment, a)) for a in arms})
+
+
+def accepted_numbers(
+    kind: str, paper: str, preset: str, experiment: str, store: Store
+) -> pd.DataFrame:
+    """The same as they were accepted. Raises UserError where none were."""
+    if (kind, preset) == ("aggregates", "full"):
+        return aggregates(tall(read_records(store.kept(paper, preset, experiment, "runs"))))
+    return read_numbers(store.kept(paper, preset, experiment, kind))
+
+
+def read_numbers(file: Path) -> pd.DataFrame:
+    """Read a table whose first column names its rows. Raises UserError."""
+    if not file.exists():
+        raise UserError(f"{file}: no such file")
+    return pd.read_csv(file, index_col=0)
+
+
+def first_losses(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """One column per arm, of its first seed; the name tells the precision, and so the tolerance."""
+    columns = {}
+    for arm, run in runs.items():
+        losses = run.first_losses[np.argmin(run.seeds)].astype(np.float64)
+        columns[f"{arm} ({run.manifest['spec']['dtype']})"] = pd.Series(losses)
+    frame = pd.DataFrame(columns)
+    return frame.set_index(pd.Index(range(1, len(frame) + 1), name="update"))
+
+
+def aggregates(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and sd over seeds at the last record, one row per arm, measure and layer."""
+    rows = {}
+    for arm, measure, layer in quantities(table):
+        name = "/".join(part for part in (arm, measure, layer) if part)
+        name += LOGARITHM if MEASURES[measure].logarithmic else ""
+        found = summarize(table, arm, measure, layer)
+        rows[name] = {"mean": found.mean, "sd": found.sd, "n": found.n, "diverged": found.diverged}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+
+
+def tolerances(kind: str, baseline: pd.DataFrame) -> Tolerances:
+    """What ``np.isclose`` allows, per column; from the baseline alone, never from the new numbers.
+
+    Aggregates, in both mean and sd: ``max(sd, resolution) / sqrt(n)``, one standard error of the
+    mean, where runs count as spread by at least the resolution of the measure. ``n`` is exact.
+
+    A few runs (``FEW`` or less) do not tell their spread, and a long float32 run carries another
+    processor's round-off as far as another seed would. There the mean may move as two such samples
+    differ: ``t sqrt(2 / n)`` times the spread pooled over the arms, ``t`` at 99.9 %. Where no arm
+    has two runs, nothing is known and only the first losses guard the cell.
+    """
+    if kind != "aggregates":
+        names = {column: column.rpartition("(")[2].rstrip(")") for column in baseline.columns}
+        return {column: FIRST_LOSSES[dtype] for column, dtype in names.items()}
+    ended = np.maximum(baseline["n"] - baseline["diverged"], 1)
+    resolution = [_resolution(*row) for row in baseline["mean"].items()]
+    sd = pd.Series(np.fmax(baseline["sd"].to_numpy(), resolution), index=baseline.index)
+    error = sd / np.sqrt(ended)
+    measure = baseline.index.str.partition("/").get_level_values(2)
+    freedom = (ended - 1).groupby(measure).transform("sum")
+    variance = ((ended - 1) * sd**2).groupby(measure).transform("sum") / freedom.clip(lower=1)
+    t = np.where(freedom > 0, scipy.special.stdtrit(freedom.clip(lower=1), 0.9995), UNGUARDED)
+    spread = np.sqrt(np.maximum(variance, np.square(resolution)))
+    error = error.where(ended > FEW, t * np.sqrt(2 / ended) * spread)
+    allowed = {"rtol": 0.0, "atol": error.to_numpy()}
+    exact = {"rtol": 0.0, "atol": 0.0}
+    return {"mean": allowed, "sd": allowed, "n": exact, "diverged": exact}
+
+
+def _resolution(name: Any, mean: float) -> float:
+    measure = MEASURES[name.removesuffix(LOGARITHM).split("/")[1]]
+    return measure.resolution * (max(1.0, abs(np.nan_to_num(mean))) if measure.relative else 1.0)
+
+
+def differences(old: pd.DataFrame, new: pd.DataFrame, allowed: Tolerances) -> list[str]:
+    """What moved, by name: one line per number, ``row column: baseline, now, tolerance``."""
+    lines = []
+    for what, before, now in (("column", old.columns, new.columns), ("row", old.index, new.index)):
+        lines += [f"{what} {name!r} has no baseline" for name in now.difference(before)]
+        lines += [f"{what} {name!r} is gone" for name in before.difference(now)]
+    rows = old.index.intersection(new.index)
+    for column in old.columns.intersection(new.columns):
+        rtol, atol = allowed[column]["rtol"], allowed[column]["atol"]
+        atol = pd.Series(np.broadcast_to(atol, len(old)), index=old.index)[rows]
+        a, b = new.loc[rows, column], old.loc[rows, column]
+        tolerance = atol + rtol * b.abs()
+        moved = ~np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True)
+        lines += [
+            f"{row}, {column}: baseline {b[row]:.7g}, now {a[row]:.7g}, tolerance {limit:.2g}"
+            for row, limit in tolerance[moved].items()
+        ]
+    return lines
+
+
+def moved(old: pd.DataFrame, new: pd.DataFrame, file: Path) -> list[str]:
+    """What writing ``new`` in place of the accepted numbers ``old`` would change, line by line."""
+    allowed = tolerances(file.name.split(".")[1], old)
+    return [f"{file.name}: {line}" for line in differences(old, new, allowed)]
+
+
+def accepted_verdicts(paper: str, preset: str, store: Store = Store()) -> dict[str, str]:
+    """Id of a claim or number -> accepted verdict; empty where none has been accepted."""
+    file = store.accepted(paper, preset) / "claims.csv"
+    if not file.exists():
+        return {}
+    table = pd.read_csv(file, dtype=str)
+    return dict(zip(table["id"], table["verdict"], strict=True))
+
+
+class VerdictChanges(NamedTuple):
+    """Lines on claims: what makes the check red, and what is only good news."""
+
+    fell: list[str]
+    rose: list[str]
+
+
+def verdict_changes(accepted: Mapping[str, str], judged: Mapping[str, str]) -> VerdictChanges:
+    gone = accepted.keys() - judged.keys()
+    fell = [f"claim {name} is gone (accepted: {accepted[name]})" for name in gone]
+    rose = []
+    order: list[str] = list(VERDICTS)
+    for name, now in judged.items():
+        before = accepted.get(name)
+        if before is None:
+            fell.append(f"claim {name} has no accepted verdict (now: {now})")
+        elif order.index(now) > order.index(before):
+            fell.append(f"claim {name} fell: accepted {before}, now {now}")
+        elif now != before:
+            rose.append(f"claim {name} rose: accepted {before}, now {now}")
+    return VerdictChanges(sorted(fell), rose)
+
+
+def lower_verdicts(accepted: Mapping[str, str], judged: Mapping[str, str]) -> dict[str, str]:
+    """Of each claim that is judged, the worse of the two verdicts."""
+    order: list[str] = list(VERDICTS)
+    return {
+        name: max(now, accepted.get(name, now), key=order.index) for name, now in judged.items()
+    }
+
+
+def outlived(paper: str, preset: str, names: Sequence[str], store: Store = Store()) -> list[Path]:
+    """The accepted tables of experiments that are not among ``names``."""
+    found = store.accepted(paper, preset).glob("*.*.csv")
+    return sorted(file for file in found if file.name.split(".")[0] not in names)
+
+
+def read_origins(paper: str, preset: str, store: Store = Store()) -> dict[str, dict[str, Any]]:
+    """Where each accepted cell comes from; nothing where nothing was accepted."""
+    file = store.accepted(paper, preset) / "manifest.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def other_specs(paper: str, names: Sequence[str], store: Store = Store()) -> list[str]:
+    """The accepted cells at full scale whose spec is another one now.
+
+    Their fingerprints may stand all the same: how long a run is, or what it measures, its first updates
+    do not tell.
+    """
+    origins = read_origins(paper, "full", store)
+    cells = [cell for name in names for cell in experiments.cells_of(paper, name, "full", store)]
+    return [c.key for c in cells if origins.get(c.key, {}).get("spec_digest") != c.digest]
+
+
+def renewal(paper: str, preset: str) -> str:
+    """The command that accepts what a check refuses."""
+    return f"python -m replications accept {paper} --preset {preset}"

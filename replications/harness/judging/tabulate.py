@@ -1,0 +1,17 @@
+"""From the runs of an experiment to its tidy table."""
+
+import pandas as pd
+
+from replications.harness.declared.experiments import cells_of
+from replications.harness.records import read_run
+from replications.harness.store import Store
+from replications.harness.tables import tidy, write_table
+
+
+def tabulate(paper: str, experiment: str, preset: str, store: Store) -> pd.DataFrame:
+    """All arms of an experiment as one tidy table, written to its file and returned. Raises UserError."""
+    arms = cells_of(paper, experiment, preset, store)
+    runs = {cell.arm: read_run(store.run(preset, paper, experiment, cell.arm)) for cell in arms}
+    table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
+    write_table(store.table(preset, paper, experiment), table)
+    return table

@@ -1,0 +1,1 @@
+"""What a reader sees: pictures, pages, README."""

@@ -1,0 +1,114 @@
+"""From the tables of a paper to its picture files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import figures
+from replications.harness.declared import experiments
+from replications.harness.declared.published import read_published
+from replications.harness.errors import UserError, nearest
+from replications.harness.files import atomically
+from replications.harness.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+FORMATS = ("pdf", "svg", "png")
+
+
+def drawable(paper: str, preset: str, accepted: bool = False, store: Store = Store()) -> list[str]:
+    """The figures of a paper that are drawn of a preset's results, or of those accepted at full scale.
+
+    Without accepted results of full scale in it a figure is the quick run's own.
+    """
+    there = experiments.accepted if accepted else _all_of(preset)
+    known = set(there(paper, store=store))
+    names = [name for name, figure in figures.of(paper).items() if figure.drawable(known)]
+    if not accepted:
+        return names
+    kept = set(experiments.kept(paper, store))
+    return [name for name in names if kept & figures.find(paper, name).experiments]
+
+
+def _all_of(preset: str):  # type: ignore[no-untyped-def]
+    return lambda paper, store: experiments.names(paper, preset, store)
+
+
+def draw(paper: str, name: str, tables: figures.Tables, store: Store = Store()) -> "Figure":
+    """A figure in the suite's style, whatever the user's own matplotlib settings are."""
+    from figures import style
+
+    figure = figures.find(paper, name)
+    with style.applied():
+        drawing = figure.function(tables, read_published(paper, store))
+        # Laid out once, so that all formats show the same, in a third of the time.
+        drawing.draw_without_rendering()
+        drawing.set_layout_engine("none")
+        return drawing
+
+
+def plot(
+    paper: str,
+    name: str,
+    preset: str,
+    store: Store,
+    formats: Iterable[str] = FORMATS,
+    accepted: bool = False,
+) -> list[Path]:
+    """Draw a figure from the tables and save it: same numbers, same bytes.
+
+    Raises UserError for an unknown paper, figure or format, and for a table that is not there.
+    """
+    formats = list(formats)
+    for one in formats:
+        if one not in FORMATS:
+            raise UserError(f"unknown format {one!r}; {nearest(one, FORMATS)}")
+    figure = figures.find(paper, name)
+    tables = tables_of(paper, name, preset, store, accepted)
+    drawing = draw(paper, name, tables, store)
+    paths = [store.figure(preset, paper, name, one) for one in formats]
+    for path in paths:
+        save(drawing, path)
+    if figure.markdown is not None:
+        # Beside the picture of a table, the same as CSV and as Markdown.
+        with atomically(store.figure(preset, paper, name, "csv")) as temporary:
+            tables["ends"].to_csv(temporary, index=False)
+        with atomically(store.figure(preset, paper, name, "md")) as temporary:
+            temporary.write_text(figure.markdown(tables["ends"]), encoding="utf-8")
+    return paths
+
+
+def tables_of(
+    paper: str, name: str, preset: str, store: Store, accepted: bool = False
+) -> dict[str, "pd.DataFrame"]:
+    """The tables that a figure is drawn from, by name. Raises UserError where one is missing."""
+    from replications.harness.judging import end_table, verdicts
+
+    figure = figures.find(paper, name)
+    known = (
+        experiments.accepted(paper, store) if accepted else experiments.names(paper, preset, store)
+    )
+    read = verdicts.tables(paper, preset, store, accepted)
+    needed = [table for table in figure.needs if table.partition(".")[0] in known]
+    # Without enough of them, the first that is missing is named.
+    wanted = needed if figure.drawable({t.partition(".")[0] for t in needed}) else figure.needs
+    found = {table: content for table in wanted if (content := read(table)) is not None}
+    if missing := [table for table in wanted if table not in found]:
+        raise UserError(f"{paper}: figure {name} needs {missing[0]}, of which there is nothing")
+    if figure.markdown is None:
+        return found
+    judged = verdicts.judge_tables(paper, preset, read, store)
+    agreeing = {one["id"]: one["verdict"] for one in judged["numbers"]}
+    ends = end_table.end_table(paper, preset, list(found), read, agreeing, store)
+    return {**found, "ends": ends}
+
+
+def save(drawing: "Figure", path: Path) -> None:
+    """Write a picture in the format of its name, whole or not at all, and without a date."""
+    from figures import style
+
+    date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
+    with style.applied(), atomically(path) as temporary:
+        drawing.savefig(temporary, metadata=date)

@@ -1,0 +1,108 @@
+"""Tidy tables: a row per arm, seed, record, measure and layer; and how to look numbers up in them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from replications.harness.errors import UserError, nearest
+from replications.harness.files import atomically
+from replications.harness.records import Run
+
+COLUMNS = ["arm", "seed", "step", "epoch", "measure", "layer", "value"]
+KEYS = ["arm", "seed", "step", "epoch"]
+
+
+def tidy(arm: str, run: Run) -> pd.DataFrame:
+    """An arm's rows: one per seed, record, measure and layer."""
+    per_epoch = run.manifest["steps_per_epoch"]
+    parts = []
+    for name, values in run.measures.items():
+        measure, _, layer = name.partition("/")
+        if measure == "features":
+            continue  # no scalars: judging.embedding has a table for them
+        seeds, steps = values.shape
+        parts.append(
+            pd.DataFrame(
+                {
+                    "arm": arm,
+                    "seed": np.repeat(run.seeds, steps),
+                    "step": np.tile(run.step, seeds),
+                    "epoch": np.tile(run.step / per_epoch, seeds),
+                    "measure": measure,
+                    "layer": layer,
+                    "value": values.astype(np.float64).ravel(),
+                }
+            )
+        )
+    return pd.concat(parts)[COLUMNS]
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table, whole or not at all."""
+    with atomically(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a tidy table as it was written; absent layers are empty strings. Raises UserError."""
+    if not path.exists():
+        raise UserError(f"{path}: no such table; make it with `python -m replications tabulate`")
+    table = pd.read_csv(path, dtype={"arm": str, "measure": str, "layer": str}, na_values=["nan"])
+    return table.assign(layer=table["layer"].fillna("")) if "layer" in table else table
+
+
+def runs(
+    table: pd.DataFrame, arm: str, measure: str, layer: str = "", x: str = "step"
+) -> pd.DataFrame:
+    """A row per recorded ``x`` (step or epoch), a column per seed. NaN: the run has diverged.
+
+    Raises UserError where the table has no such number.
+    """
+    rows = table[(table["arm"] == arm) & (table["measure"] == measure)]
+    if rows.empty:
+        raise UserError(f"no {measure} of arm {arm!r} in the table; {nearest(arm, set(table.arm))}")
+    layers = sorted(rows["layer"].unique())
+    if layer not in layers:
+        raise UserError(
+            f"{arm}: {measure} is not recorded for layer {layer!r}; {nearest(layer, layers)}"
+        )
+    return rows[rows["layer"] == layer].pivot(index=x, columns="seed", values="value")
+
+
+def ends(table: pd.DataFrame, arm: str, measure: str, layer: str = "") -> pd.Series:
+    """The value at the end, one per seed. Everything that speaks of an end has it from here."""
+    return runs(table, arm, measure, layer).iloc[-1]
+
+
+def quantities(table: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """(arm, measure, layer) of all that a table holds, in its order."""
+    return list(
+        table[["arm", "measure", "layer"]].drop_duplicates().itertuples(index=False, name=None)
+    )
+
+
+def wide(table: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """A row per record, a column per measure and layer: a fifth of the size."""
+    order = table["arm"].map({arm: i for i, arm in enumerate(arms)})
+    table = table.assign(order=order).sort_values(["order", "seed"], kind="stable")
+    names = table["measure"].where(table["layer"] == "", table["measure"] + "/" + table["layer"])
+    return (
+        table.assign(name=names)
+        .pivot(index=KEYS, columns="name", values="value")
+        .loc[:, list(dict.fromkeys(names))]
+        .reindex(pd.MultiIndex.from_frame(table[KEYS].drop_duplicates()))
+    )
+
+
+def tall(records: pd.DataFrame) -> pd.DataFrame:
+    """A tidy table again. What an arm does not measure has no number in any of its records."""
+    parts = []
+    for _, rows in records.groupby("arm", sort=False):
+        for name in rows.columns.difference(KEYS, sort=False):
+            if rows[name].notna().any():
+                measure, _, layer = name.partition("/")
+                part = rows[KEYS].assign(measure=measure, layer=layer, value=rows[name])
+                parts.append(part[COLUMNS])
+    return pd.concat(parts)

@@ -1,0 +1,1 @@
+"""From objects to numbers: data, nets, updates, measures, and where each number comes from."""
