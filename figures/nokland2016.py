@@ -167,7 +167,7 @@ def table(rows: Mapping[str, str], tables: Tables, published: PublishedValues) -
     place = next(p.table for key, p in published.items() if key[0] in rows)
     absent = [model for model in rows.values() if model not in models]
     colours = (
-        "green ✔: agrees with the paper, blue ≈: near, sand ?: open, rose ✘: differs, grey …: too few runs yet"
+        "green ✔: agrees with the paper, blue ≈: near, sand ?: open, rose ✘: differs, grey …: too few runs"
         if any(cell.test.verdict for cell in cells)
         else "no colours: another training set than the paper's"
     )
