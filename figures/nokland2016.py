@@ -338,10 +338,8 @@ _CELLS = dedent("""\
     brackets; below it the published number, and the difference. Colour: the two means differ by no more
     than both spreads explain and than the published spread of the row (green), by more than the spreads
     explain (blue: near), by more than the row's spread (sand: open), or by more than either (rose); grey
-    where runs are lacking.
-    Where the paper saw no convergence, every run is above 50 %. Indirect feedback is a column of ours.""").replace(
-    "\n", " "
-)
+    where runs are lacking. Where the paper saw no convergence, every run is above 50 %. Indirect feedback
+    is a column of ours.""").replace("\n", " ")
 
 
 _HALVED = (
