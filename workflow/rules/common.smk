@@ -118,9 +118,7 @@ def sources_of(folder, pattern):
 
 
 def cell_of(wildcards):
-    return experiments.cell(
-        wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset
-    )
+    return experiments.cell(wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset)
 
 
 def cells_of_experiment(wildcards):
