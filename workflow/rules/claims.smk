@@ -54,7 +54,10 @@ rule check:
         verdicts=STORE.verdicts("{preset}", P),
         fingerprints=fingerprints_of_paper,
         accepted=accepted_files,
-        test=local("tests/regression/check_accepted.py"),
+        test=[
+            local(f"tests/regression/{name}")
+            for name in ("check_accepted.py", "conftest.py", "pytest.ini")
+        ],
     output:
         report(
             STORE.check("{preset}", P),
@@ -73,8 +76,7 @@ rule check:
         accepted=of_accepted,
     message:
         "Check {wildcards.paper} against its accepted results, {wildcards.preset}"
-    # A red check leaves no file behind: Snakemake removes what a failed job has written.
     shell:
         "logged {log} python -m pytest -c tests/regression/pytest.ini tests/regression/check_accepted.py"
         " --paper {wildcards.paper} --preset {wildcards.preset} {params.accepted} --results {params.results}"
-        " && cp {log} {output}"
+        " --report {output}"
