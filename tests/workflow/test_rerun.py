@@ -23,7 +23,7 @@ def test_a_rules_source_reruns_the_cells_that_use_it_and_what_depends_on_them(ed
     append(edited, FEEDBACK_ALIGNMENT, "\nUNUSED = 1\n")
     assert simulated(edited) == {"tiny: line, feedback_alignment"}
     assert edited.planned("tiny") == Counter(
-        simulate=1, tabulate=1, plot=1, judge=1, check=1, summary_page=1, tiny=1
+        simulate=1, tabulate=1, plot=1, judge=1, check=1, summarize=1, tiny=1
     )
     table = "results/quick/tiny/tables/line.csv"
     edited.run(table)
@@ -70,9 +70,9 @@ def test_a_changed_claim_is_judged_again_and_nothing_else_runs(edited):
     assert edited.planned("tiny") == Counter(judge=1, check=1, tiny=1)
 
 
-def test_a_changed_baseline_is_checked_again_and_nothing_else_runs(edited):
-    baseline = "replications/tiny/baselines/quick/claims.csv"
-    edited.edit(baseline, "reproduced", "not reproduced")
+def test_a_changed_accepted_verdict_is_checked_again_and_nothing_else_runs(edited):
+    accepted = "replications/tiny/accepted/quick/claims.csv"
+    edited.edit(accepted, "reproduced", "not reproduced")
     assert edited.planned("tiny") == Counter(check=1, tiny=1)
 
 

@@ -4,7 +4,7 @@
 rule judge:
     input:
         numbers=numbers,
-        declared=declared,
+        declared=declared("claims", "published"),
     output:
         STORE.verdicts("{preset}", P),
     log:
@@ -13,6 +13,7 @@ rule judge:
         "../../environment.yml"
     params:
         code=code("replications.harness.judging.verdicts"),
+        as_published=as_published,
         results=results_folder,
         accepted=of_accepted,
     message:
