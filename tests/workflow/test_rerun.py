@@ -55,9 +55,19 @@ def test_one_arm_of_an_experiment_reruns_that_cell_alone(edited):
     assert simulated(edited) == {"tiny: line, backprop"}
 
 
-def test_another_title_reruns_nothing(edited):
+def test_another_title_lays_the_page_that_shows_it_out_again_and_computes_nothing(edited):
     edited.edit("replications/tiny/experiments.yaml", "title: A linear net", "title: Some net")
-    assert edited.planned("tiny") == Counter()
+    assert edited.planned("tiny") == Counter(summarize=1, tiny=1)
+
+
+def test_a_published_number_is_judged_drawn_and_laid_out_again_and_trains_nothing(edited):
+    append(edited, "replications/tiny/published.yaml", "# A comment.\n")
+    planned = edited.planned("tiny")
+    assert planned == Counter(judge=1, check=1, plot=2, summarize=1, tiny=1)
+
+
+def test_a_finished_run_that_is_moved_elsewhere_stays_finished(ran, tmp_path):
+    assert ran.copy(tmp_path / "elsewhere").planned("tiny") == Counter()
 
 
 def test_a_new_style_draws_again_and_computes_nothing(edited):
