@@ -56,7 +56,7 @@ def test_no_accepted_cell_has_another_spec(asked):
         pytest.fail(f"accepted under another spec: {', '.join(moved)}; renew: {asked.renew}", False)
 
 
-def test_no_verdict_fell(asked):
+def test_no_verdict_fell(asked, record_property):
     accepted = drift.accepted_verdicts(asked.paper, asked.preset, asked.store)
     try:
         judged = verdicts.read_verdicts(asked.paper, asked.preset, asked.store)
@@ -67,4 +67,5 @@ def test_no_verdict_fell(asked):
     changes = drift.verdict_changes(accepted, verdicts.by_id(judged))
     if changes.fell:
         pytest.fail("\n".join([*changes.fell, f"renew: {asked.renew}"]), pytrace=False)
-    print(*changes.rose, sep="\n")
+    for line in changes.rose:
+        record_property("told", line)

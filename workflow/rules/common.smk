@@ -26,7 +26,8 @@ ACCEPTED = [paper for paper in PAPERS if PRESET == "quick" and experiments.accep
 SHOWN = [PRESET, "full"] if ACCEPTED else [PRESET]
 
 # Patterns: the store's addresses with the wildcards' names in them.
-STORE = Store()
+# Of paths relative to this checkout: what was computed stays valid where it is moved.
+STORE = Store(papers=Path("replications"))
 P, X, A = "{paper}", "{experiment}", "{arm}"
 RUN = STORE.run("{preset}", P, X, A)
 
@@ -107,9 +108,20 @@ def numbers_of_figure(wildcards):
     return tables(paper, preset, [t for t in needs if t.partition(".")[0] in known])
 
 
-def declared(wildcards):
-    """What people write on a paper."""
-    return sources_of(STORE.papers / wildcards.paper, "*.yaml")
+def declared(*kinds):
+    """What people write on a paper, of these kinds of files."""
+
+    def files(wildcards):
+        folder = STORE.papers / wildcards.paper
+        return [file for kind in kinds for file in sources_of(folder, f"{kind}.yaml")]
+
+    return files
+
+
+def declared_of_figure(wildcards):
+    """Published numbers; and in the picture of a table, when ours agree with them."""
+    table = FIGURES[wildcards.paper][wildcards.figure].markdown
+    return declared(*(["claims"] if table else []), "published")(wildcards)
 
 
 def sources_of(folder, pattern):
@@ -118,9 +130,7 @@ def sources_of(folder, pattern):
 
 
 def cell_of(wildcards):
-    return experiments.cell(
-        wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset
-    )
+    return experiments.cell(wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset)
 
 
 def cells_of_experiment(wildcards):
@@ -209,6 +219,13 @@ def spec_digest(wildcards):
 
 def source_digest(wildcards):
     return provenance.source_digest(cell_of(wildcards))
+
+
+def as_published(wildcards):
+    """The experiments that both presets run alike: of quick, only these are compared with the paper."""
+    paper = wildcards.paper
+    known = experiments.load(paper).experiments
+    return [name for name in known if experiments.same_in_both(paper, name)]
 
 
 def digests_of_accepted(wildcards):

@@ -12,7 +12,7 @@ import yaml
 
 import bioflax
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]

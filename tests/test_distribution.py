@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 FILES = {str(path.relative_to(ROOT)) for path in (ROOT / "bioflax").rglob("*.py")}
 FILES.add("bioflax/py.typed")
