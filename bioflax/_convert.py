@@ -100,7 +100,8 @@ def converted(
     It is another object where a single layer is the whole model. ``above``: its path in the whole
     model.
     """
-    entries, placed = [], []
+    entries: list[Entry] = []
+    placed: list[tuple[Any, Any]] = []
     learned = {id(m.feedback) for _, m in nnx.iter_modules(model) if isinstance(m, DirectFeedback)}
     wrapped = {
         id(m)
@@ -114,45 +115,42 @@ def converted(
             module.mode = ExactFeedback()
         if isinstance(module, Stack):
             entries += _convert_stack(module, rule, rngs, wanted, (*path, "layers"))
-        parameters = _own(module)
-        if not parameters or id(module) in learned:
+        if not _own(module) or id(module) in learned:
             continue
-
-        def enter(
-            action: str, reason: str = "", path: Any = path, layer: str = type(module).__name__
-        ) -> None:
-            entries.append(Entry(name_of(path), layer, action, reason))
-
-        if not wanted(path):
-            enter("left", FILTERED)
-            continue
-        known = family(module) or products(module)
-        if known and id(module) in wrapped:
-            enter("left", NORMALISED)
-            continue
-        # What has a product can always go back.
-        goes_back = isinstance(rule, Backprop) and products(module)
-        if known and not goes_back and (why := why_left(module)):
-            enter("left", why)
-            continue
-        ours = place(module)
-        placed.append((module, ours))
-        stacked = 0
-        for name, product in products(ours):
-            put_under(ours, name, rule, rngs)
-            kernel = parameters.pop(product.kernel, None)
-            if kernel is not None and product.ndim is not None:
-                stacked = max(stacked, kernel.ndim - product.ndim)
-        if products(ours):
-            enter("converted")
-        if family(ours):
-            parameters.pop("bias", None)  # of several axes in LinearGeneral and Einsum
-        matrices = [name for name, p in parameters.items() if p.ndim - stacked > 1]
-        if matrices and not isinstance(module, NORMS):
-            enter("left", f"uses {', '.join(matrices)} by itself")
-        elif not products(ours):
-            enter("exact", "no weights for an error to go through")
+        ours, done = module, [("left", FILTERED)]
+        if wanted(path):
+            ours, done = _convert_one(module, rule, rngs, id(module) in wrapped)
+            placed.append((module, ours))
+        kind = type(module).__name__
+        entries += [Entry(name_of(path), kind, action, why) for action, why in done]
     return rewired(model, placed), entries
+
+
+def _convert_one(
+    module: Any, rule: Rule, rngs: Any, normalised: bool
+) -> tuple[Any, list[tuple[str, str]]]:
+    """A module with parameters under ``rule``, not what is inside it; actions and their reasons."""
+    known = family(module) or products(module)
+    if known and normalised:
+        return module, [("left", NORMALISED)]
+    # What has a product can always go back.
+    goes_back = isinstance(rule, Backprop) and products(module)
+    if known and not goes_back and (why := why_left(module)):
+        return module, [("left", why)]
+    ours, parameters, stacked = place(module), _own(module), 0
+    own = products(ours)
+    for name, product in own:
+        put_under(ours, name, rule, rngs)
+        kernel = parameters.pop(product.kernel, None)
+        if kernel is not None and product.ndim is not None:
+            stacked = max(stacked, kernel.ndim - product.ndim)
+    if family(ours):
+        parameters.pop("bias", None)  # of several axes in LinearGeneral and Einsum
+    done = [("converted", "")] if own else []
+    matrices = [name for name, p in parameters.items() if p.ndim - stacked > 1]
+    if matrices and not isinstance(module, NORMS):
+        done.append(("left", f"uses {', '.join(matrices)} by itself"))
+    return ours, done or [("exact", "no weights for an error to go through")]
 
 
 def _own(module: nnx.Module) -> dict[str, nnx.Param[Any]]:

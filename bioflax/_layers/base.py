@@ -17,6 +17,7 @@ class Ruled(nnx.Module):
 
     slot: ClassVar[str] = "product"
     carrier: ClassVar[str] = "__call__"
+    product: Any
 
     def __init__(self, *args: Any, rule: Rule = DEFAULT, rngs: nnx.Rngs, **kwargs: Any) -> None:
         check_rule(rule)

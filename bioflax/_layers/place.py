@@ -60,9 +60,10 @@ def why_left(module: Any) -> str:
     A class with Flax's own method calls the product. One with a method of its own is run, on shapes
     alone, to see it.
     """
-    flax, ours = family(module) or (None, None)
-    if ours is None:
+    found = family(module)
+    if found is None:
         return ""
+    flax, ours = found
     if not has_place(module, ours):
         return f"nnx.{flax.__name__} has no place for a product: derive it from bioflax.{ours.__name__}"
     method = getattr(type(module), ours.carrier)
@@ -93,7 +94,7 @@ def why_left(module: Any) -> str:
 def _example(layer: Any, kernel: tuple[int, ...]) -> jax.ShapeDtypeStruct:
     """An input that a layer of Flax's with this shape of the kernel takes."""
     if isinstance(layer, nnx.LinearGeneral):
-        shape: tuple[int, ...] = (*layer.batch_axis.values(), 1, *layer.in_features)
+        shape: tuple[int, ...] = (*dict(layer.batch_axis).values(), 1, *layer.in_features)
     elif isinstance(layer, nnx.Einsum):
         x, w = layer.einsum_str.split("->")[0].replace("...", "").split(",")
         shape = tuple(dict(zip(w, kernel, strict=True)).get(letter, 1) for letter in x)
@@ -102,7 +103,7 @@ def _example(layer: Any, kernel: tuple[int, ...]) -> jax.ShapeDtypeStruct:
     else:
         shape = (1, kernel[-1] if isinstance(layer, nnx.Embed) else kernel[0])
     dtype = jnp.float32 if layer.param_dtype is None else layer.param_dtype
-    return jax.ShapeDtypeStruct(shape, dtype)
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
 
 
 def rewired(model: Any, placed: Sequence[tuple[Any, Any]]) -> Any:
