@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from replications.harness.records import COLUMNS
+from replications.harness.tables import COLUMNS
 
 
 class Curves:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from itertools import combinations
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -14,12 +13,18 @@ from matplotlib.colors import to_hex, to_rgb
 
 import figures
 from figures import style
-from replications.harness.showing import plotting
-from replications.harness.declared import spec
+from replications.harness.catalogue.rules import RULES, of_arm
+from replications.harness.declared import experiments
+from replications.harness.declared.published import read_published
 from replications.harness.errors import UserError
+from replications.harness.showing import plotting
+from replications.harness.store import Store
+from replications.harness.tables import write_table
 
 PAPER = "lillicrap2016"
 NAMES = list(figures.of(PAPER))
+PUBLISHED = read_published(PAPER)
+COLOURS = {rule: row.colour for rule, row in RULES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +53,7 @@ def run_python(code, **environment):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_that_a_figure_needs_exists(name):
-    experiments = {cell.experiment for cell in spec.cells(PAPER, "paper")}
-    assert set(figures.find(PAPER, name).needs) <= experiments
+    assert set(figures.find(PAPER, name).needs) <= set(experiments.names(PAPER, "full"))
 
 
 def test_looking_a_figure_up_imports_neither_matplotlib_nor_pandas_nor_jax():
@@ -69,8 +73,9 @@ def test_an_unknown_figure_or_paper_is_refused_with_the_nearest_name(paper, name
 # The style
 
 
-def test_every_rule_of_the_harness_has_a_colour():
-    assert set(get_args(spec.Rule)) <= set(style.COLOURS)
+def test_every_rule_of_the_harness_has_a_colour_of_its_own():
+    assert all(to_hex(colour).upper() == colour for colour in COLOURS.values())
+    assert len(set(COLOURS.values())) == len(RULES)
 
 
 def test_any_two_rules_and_any_two_classes_differ_in_colour_for_every_kind_of_colour_vision():
@@ -82,7 +87,7 @@ def test_any_two_rules_and_any_two_classes_differ_in_colour_for_every_kind_of_co
         "tritan": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
     }
     for kind, seen in kinds.items():
-        for colours in ([*style.COLOURS.values(), style.FAILED], style.CLASSES):
+        for colours in ([*COLOURS.values(), style.FAILED], style.CLASSES):
             for one, other in combinations(colours, 2):
                 distance = np.linalg.norm(lab(seen, one) - lab(seen, other))
                 assert distance > 12, (kind, one, other)
@@ -109,17 +114,17 @@ def lab(seen, colour):
     ],
 )
 def test_an_arm_has_the_colour_of_the_rule_that_it_begins_with(arm, rule):
-    assert style.Look(arm, "").colour == style.COLOURS[rule]
+    assert style.Look(arm, "").colour == COLOURS[rule]
 
 
 def test_an_arm_of_no_rule_is_refused():
     with pytest.raises(UserError, match=r"no colour for arm 'backpropagation'.*'backprop'"):
-        style.rule("backpropagation")
+        of_arm("backpropagation")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_rule_has_its_one_colour_in_every_picture(drawings, name):
-    rules = {rule.replace("_", " "): colour for rule, colour in style.COLOURS.items()}
+    rules = {rule.replace("_", " "): colour for rule, colour in COLOURS.items()}
     named = [(line, r) for line in lines(drawings[name]) for r in rules if _names(line, r)]
     # Fig. 3 and 4 show one rule, and name starts and scales instead.
     assert named or name in ("fig3_flow_field", "fig4_sweep")
@@ -159,10 +164,10 @@ def traced(values, spread):
 # What the pictures say
 
 
-@pytest.mark.parametrize("key", [k for k in plotting.published(PAPER) if k[2] != "p_depth"])
+@pytest.mark.parametrize("key", [k for k in PUBLISHED if k[2] != "p_depth"])
 def test_every_published_value_is_drawn_as_a_diamond_in_the_colour_of_its_rule(drawings, key):
     experiment, arm, _ = key
-    number = plotting.published(PAPER)[key]
+    number = PUBLISHED[key]
     value = 10**number.value if number.unit.startswith("log10") else number.value
     (name,) = [n for n in NAMES if figures.find(PAPER, n).needs == (experiment,)]
     diamonds = [d for d in drawings[name].axes[0].get_lines() if str(d.get_linestyle()) == "None"]
@@ -215,7 +220,6 @@ def test_an_arm_missing_from_the_table_is_an_error_and_no_gap(tables):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_reads_no_file_and_leaves_its_tables_alone(tables, name, monkeypatch):
-    published = plotting.published(PAPER)
     before = {e: table.copy() for e, table in tables.items()}
 
     def refuse(path, *_, **__):
@@ -223,28 +227,28 @@ def test_a_figure_reads_no_file_and_leaves_its_tables_alone(tables, name, monkey
 
     with style.applied():
         monkeypatch.setattr(builtins, "open", refuse)
-        figures.find(PAPER, name).function(tables, published)
+        figures.find(PAPER, name).function(tables, PUBLISHED)
         monkeypatch.undo()
     for experiment, table in tables.items():
         pd.testing.assert_frame_equal(table, before[experiment])
 
 
 @pytest.fixture(scope="module")
-def results(tables, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("results")
-    (folder / "quick" / PAPER / "tables").mkdir(parents=True)
+def store(tables, tmp_path_factory):
+    made = Store(tmp_path_factory.mktemp("results"))
     for experiment, table in tables.items():
-        table.to_csv(folder / "quick" / PAPER / "tables" / f"{experiment}.csv", index=False)
-    return folder
+        write_table(made.table("quick", PAPER, experiment), table)
+    return made
 
 
-def test_two_processes_with_other_settings_write_the_same_bytes(results, tmp_path):
+def test_two_processes_with_other_settings_write_the_same_bytes(store, tmp_path):
     names = ["fig2_mnist", "fig3_flow_field"]
-    here = {p: p.read_bytes() for n in names for p in plotting.plot(PAPER, n, "quick", results)}
+    here = {p: p.read_bytes() for n in names for p in plotting.plot(PAPER, n, "quick", store)}
     assert {p.name for p in here} == {f"{n}.{f}" for n in names for f in ("pdf", "svg", "png")}
     (tmp_path / "matplotlibrc").write_text("xtick.direction: in\nsvg.hashsalt: other\n")
     code = "from pathlib import Path; from replications.harness.showing.plotting import plot\n"
-    code += f"for n in {names}: plot({PAPER!r}, n, 'quick', Path({str(results)!r}))"
+    code += "from replications.harness.store import Store\n"
+    code += f"for n in {names}: plot({PAPER!r}, n, 'quick', Store(Path({str(store.results)!r})))"
     for path in here:
         path.unlink()
     run_python(code, MPLCONFIGDIR=str(tmp_path), PYTHONHASHSEED="1", TZ="Asia/Tokyo")
@@ -252,22 +256,21 @@ def test_two_processes_with_other_settings_write_the_same_bytes(results, tmp_pat
         assert path.read_bytes() == content, path.name
 
 
-def test_an_unknown_format_is_refused_before_anything_is_written(results):
+def test_an_unknown_format_is_refused_before_anything_is_written(store):
     with pytest.raises(UserError, match="did you mean 'png'"):
-        plotting.plot(PAPER, "fig1_linear", "paper", results, ["pdf", "pgn"])
-    assert not (results / "paper").exists()
+        plotting.plot(PAPER, "fig1_linear", "full", store, ["pdf", "pgn"])
+    assert not store.preset("full").exists()
 
 
-def test_a_missing_table_is_named(results):
-    with pytest.raises(UserError, match=r"paper/lillicrap2016/tables/linear\.csv: no such table"):
-        plotting.plot(PAPER, "fig1_linear", "paper", results)
+def test_a_missing_table_is_named(store):
+    with pytest.raises(UserError, match=r"full/lillicrap2016/tables/linear\.csv: no such table"):
+        plotting.plot(PAPER, "fig1_linear", "full", store)
 
 
-def test_a_published_number_needs_a_known_certainty(tmp_path, monkeypatch):
+def test_a_published_number_needs_a_known_certainty(tmp_path):
     (tmp_path / "published.yaml").write_text(
         "- {experiment: e, arm: a, measure: m, value: 1, unit: u, at: end, place: p, "
         "certainty: sure, source: s}"
     )
-    monkeypatch.setattr(plotting, "HERE", tmp_path.parent)
     with pytest.raises(UserError, match=r"published\.yaml: entry 1: certainty: .*'sure'"):
-        plotting.published(tmp_path.name)
+        read_published(tmp_path.name, Store(papers=tmp_path.parent))

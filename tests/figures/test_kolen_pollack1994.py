@@ -9,13 +9,15 @@ from matplotlib.colors import to_hex
 
 import figures
 from figures import kolen_pollack1994, style
-from replications.harness.showing import plotting
-from replications.harness.declared import spec
+from replications.harness.declared import experiments
+from replications.harness.declared.published import read_published
 from replications.harness.errors import UserError
-from replications.harness.records import COLUMNS
+from replications.harness.showing import plotting
+from replications.harness.tables import COLUMNS
 
 PAPER = "kolen_pollack1994"
 NAMES = list(figures.of(PAPER))
+PUBLISHED = read_published(PAPER)
 STEPS = np.array([0, 10, 100, 1000, 3000])
 
 
@@ -31,12 +33,11 @@ def table(curves, seeds, steps_per_epoch=1, steps=STEPS):
 
 def law_table():
     curves = {}
-    for cell in spec.cells(PAPER, "quick"):
-        if cell.experiment == "law":
-            decay = cell.spec.optimizer.weight_decay
-            layers = [f"hidden_{i + 1}" for i in range(len(cell.spec.network.hidden))]
-            for layer in [*layers, "readout"]:
-                curves[cell.arm, "gap", layer] = lambda t, s, d=decay: (3 + s) * (1 - d) ** t
+    for cell in experiments.cells_of(PAPER, "law", "quick"):
+        decay = cell.spec.optimizer.weight_decay
+        layers = [f"hidden_{i + 1}" for i in range(len(cell.spec.network.hidden))]
+        for layer in [*layers, "readout"]:
+            curves[cell.arm, "gap", layer] = lambda t, s, d=decay: (3 + s) * (1 - d) ** t
     return table(curves, 3)
 
 
@@ -85,20 +86,20 @@ def drawings(tables):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_experiment_that_a_figure_needs_exists_in_the_paper_preset(name):
-    experiments = {cell.experiment for cell in spec.cells(PAPER, "paper")}
-    assert set(figures.find(PAPER, name).needs) <= experiments
+def test_every_experiment_that_a_figure_needs_exists_in_the_full_preset(name):
+    assert set(figures.find(PAPER, name).needs) <= set(experiments.names(PAPER, "full"))
 
 
 def test_the_figures_of_quick_are_those_without_a_download_or_a_rate_of_full_scale_alone():
-    experiments = {cell.experiment for cell in spec.cells(PAPER, "quick")}
-    drawn = [name for name in NAMES if experiments.issuperset(figures.find(PAPER, name).needs)]
+    known = set(experiments.names(PAPER, "quick"))
+    drawn = [name for name in NAMES if known.issuperset(figures.find(PAPER, name).needs)]
+    assert drawn == plotting.drawable(PAPER, "quick")
     assert drawn == [name for name in NAMES if name not in ("cifar10", "mirror_rates")]
 
 
 def test_the_lines_of_the_law_are_those_of_the_decays_of_the_experiments(drawings):
     lines = [line for line in drawings["law"].axes[0].get_lines() if "decay" in line.get_label()]
-    cells = {cell.arm: cell for cell in spec.cells(PAPER, "quick") if cell.experiment == "law"}
+    cells = {cell.arm: cell for cell in experiments.cells_of(PAPER, "law", "quick")}
     for line, arm in zip(lines, kolen_pollack1994.LAW, strict=True):
         decay = cells[arm].spec.optimizer.weight_decay
         np.testing.assert_allclose(line.get_ydata(), (1 - decay) ** STEPS)
@@ -131,11 +132,11 @@ def test_a_task_that_most_runs_never_solve_has_no_median_time(tables):
     assert first.get_text() == "backprop: 5, median never"
 
 
-@pytest.mark.parametrize("key", plotting.published(PAPER))
+@pytest.mark.parametrize("key", PUBLISHED)
 def test_every_published_value_is_drawn_in_its_panel_at_its_update(drawings, key):
     experiment, arm, measure = key
     name, _, after = measure.partition("@")
-    number = plotting.published(PAPER)[key]
+    number = PUBLISHED[key]
     panel = ["test_error", *kolen_pollack1994.ANGLES].index(name)
     steps = {"mnist": 469, "cifar10": 391}[experiment]
     # Epochs of the logs count from 0, and are written at their end.
@@ -151,7 +152,7 @@ def test_every_published_value_is_drawn_in_its_panel_at_its_update(drawings, key
 
 
 def test_only_arms_with_published_values_have_a_diamond_in_the_legend(drawings):
-    known = {arm for _, arm, _ in plotting.published(PAPER)}
+    known = {arm for _, arm, _ in PUBLISHED}
     (legend,) = drawings["mnist"].legends
     for look, line in zip(kolen_pollack1994.AKROUT, legend.get_lines(), strict=True):
         assert (line.get_marker() not in ("None", None, "")) == (look.arm in known)
@@ -183,8 +184,5 @@ def test_each_rule_is_drawn_at_both_rates_and_each_log_beside_them(drawings):
     diamonds = [
         line for line in drawings["mirror_rates"].axes[0].get_lines() if len(line.get_xdata()) == 1
     ]
-    said = [
-        plotting.published(PAPER)["mnist", arm, "test_error"].value
-        for arm in ("backprop", "weight_mirror")
-    ]
+    said = [PUBLISHED["mnist", arm, "test_error"].value for arm in ("backprop", "weight_mirror")]
     assert [line.get_ydata()[0] for line in diamonds] == said
