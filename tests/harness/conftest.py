@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from replications.harness.training.datasets import SOURCES
+from replications.harness.catalogue.datasets import DATASETS
 
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
@@ -29,7 +29,7 @@ def _lacking(item: pytest.Item) -> Iterator[str]:
             yield "BIOFLAX_ORIGINALS names no folder with the archives of MNIST in mnist/"
     prepared = item.get_closest_marker("prepared_data")
     for name in prepared.args if prepared else ():
-        folder = Path(os.environ.get("TFDS_DATA_DIR", "")) / name / SOURCES[name].version
+        folder = Path(os.environ.get("TFDS_DATA_DIR", "")) / name / DATASETS[name].version
         if not (folder / "dataset_info.json").is_file():
             yield f"TFDS_DATA_DIR holds no prepared {name}"
 
