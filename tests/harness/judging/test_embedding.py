@@ -1,5 +1,6 @@
 """Hidden features in the plane: each row an example of a layer of an arm, with its class."""
 
+import shutil
 import subprocess
 import sys
 
@@ -38,9 +39,9 @@ def place(folder):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, mnist5k):
     made = tmp_path_factory.mktemp("results")
-    datasets.write("mnist5k", made / "datasets" / "mnist5k.npz")
+    shutil.copytree(mnist5k, made / "datasets")
     write_runs(made)
     return made
 
