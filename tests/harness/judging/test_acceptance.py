@@ -412,7 +412,7 @@ def test_the_embedding_of_hidden_features_is_kept_with_the_first_seed(tmp_path, 
         "title": "What a hidden layer puts out",
         "place": "none",
         "spec": {
-            "task": {"images": {"name": "mnist5k", "train": 1000}},
+            "task": {"images": {"name": "mnist5k"}},
             "network": {"hidden": [4], "init": {"uniform": 0.3}},
             "rule": "backprop",
             "optimizer": {"sgd": {"learning_rate": 0.02}},
