@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 
+from replications.harness.catalogue.measures import MEASURES
 from replications.harness.declared.spec import Init
 from tests.harness.training.nets import CONV, DIRECT, Net, digits, patches, pooled, resolved
-from tests.harness.training.runs import cell, run
+from tests.harness.training.runs import LINEAR, after, cell, run
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +49,82 @@ def test_measuring_changes_nothing_that_is_learned(tmp_path):
     # The losses of training to the bit; a measure is another program, which may round differently.
     np.testing.assert_array_equal(watched.measures["train_loss"], alone.measures["train_loss"])
     np.testing.assert_allclose(watched.measures["test_nse"], alone.measures["test_nse"], rtol=1e-12)
+
+
+# The catalogue
+
+# Training counts these itself, whatever is asked for.
+COUNTED = {"train_loss", "train_error"}
+
+
+def test_every_measure_of_the_catalogue_is_recorded_by_a_net_that_has_what_it_needs(tmp_path):
+    chosen = cell(rule="kolen_pollack", measures=list(MEASURES), seeds=1)
+    found = run(tmp_path, chosen).measures
+    for name, row in MEASURES.items():
+        named = [key for key in found if key.partition("/")[0] == name]
+        assert named, name
+        assert all("/" in key for key in named) == row.of_layers, name
+        for key in named:
+            assert found[key].shape == ((1, 4) if row.scalar else (1, 20, 4)), key
+            # Before the first update nothing has been counted.
+            assert np.isfinite(found[key][:, name in COUNTED :]).all(), key
+    assert {key.partition("/")[0] for key in found} == MEASURES.keys()
+    layers = {"gap/hidden_1", "gap/readout", "delta_angle/hidden_1", "weight_angle/readout"}
+    assert layers <= found.keys()
+    assert "pseudo_angle/readout" not in found
+
+
+def test_only_what_is_asked_for_is_recorded_beside_what_training_counts(tmp_path):
+    found = run(tmp_path, cell(measures=["test_error", "weight_angle"], seeds=1)).measures
+    assert found.keys() == COUNTED | {
+        "test_error", "weight_angle/hidden_1", "weight_angle/readout"
+    }  # fmt: skip
+
+
+def degrees(a, b):
+    a, b = a.ravel(), b.ravel()
+    return np.degrees(np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b)))
+
+
+def test_measures_are_what_a_hand_computation_gives():
+    names = ["test_loss", "test_nse", "test_error", "gap", "weight", "weight_angle", "law_error"]
+    start = {"init": Init(kind="uniform", value=0.5)}
+    network = {"hidden": [5, 4], **start}
+    chosen = resolved("mnist_2x800", network=network, batch=6, measures=names, rule="kolen_pollack")
+    # Another decay of the feedback: the law does not hold.
+    decays = {"weight_decay": 0.25, "feedback_weight_decay": 0.1}
+    optimizer = chosen.optimizer.model_copy(update=decays)
+    net = Net(chosen.model_copy(update={"optimizer": optimizer}), digits())
+    first, before = net.state, net.arrays()
+    net.advance(2)
+    _, found = net.program.measure(net.state, first, net.task.data)
+    w, x, y = net.arrays(), np.array(net.task.data.test_x), np.array(net.task.data.test_y)
+    h = np.tanh(np.tanh(x @ w["W1"] + w["b1"]) @ w["W2"] + w["b2"])
+    z = h @ w["W"] + w["b"]
+    loss = np.logaddexp(0, z) - y * z
+    expected = {
+        "test_loss": loss.sum(1).mean(),
+        "test_nse": ((z - y) ** 2).sum() / (y**2).sum(),
+        "test_error": (z.argmax(1) != y.argmax(1)).mean(),
+    }
+    for layer, k in (("hidden_1", "1"), ("hidden_2", "2"), ("readout", "")):
+        expected[f"gap/{layer}"] = np.linalg.norm(w["W" + k] - w["B" + k])
+        expected[f"weight/{layer}"] = w["W" + k][0, 0]
+        expected[f"weight_angle/{layer}"] = degrees(w["W" + k], w["B" + k])
+        apart = before["W" + k] - before["B" + k]
+        error = w["W" + k] - w["B" + k] - 0.75**2 * apart
+        expected[f"law_error/{layer}"] = np.linalg.norm(error) / np.linalg.norm(apart)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-7, atol=1e-12, err_msg=name)
+    assert found["law_error/readout"] > 0.1
+
+
+def test_the_invariant_drift_is_what_a_hand_computation_gives(tmp_path):
+    from_zero = LINEAR["network"] | {"init": "zeros"}
+    found = run(tmp_path, cell(network=from_zero, measures=["invariant_drift", "gap"], seeds=1))
+    start, end = after(cell(network=from_zero, measures=["invariant_drift"], seeds=1), 60)
+    a, w, b = end["hidden"], end["readout"], start["feedback"]
+    symmetric = b @ w.T + w @ b.T
+    drift = np.linalg.norm(symmetric - a.T @ a) / np.linalg.norm(symmetric)
+    np.testing.assert_allclose(found.measures["invariant_drift"][0, -1], drift, rtol=1e-6)
+    assert 0 < drift < 0.5

@@ -4,11 +4,18 @@ import jax
 import numpy as np
 import pytest
 
+from replications.harness.catalogue.rules import RULES as CATALOGUE
+from replications.harness.catalogue.rules import LearningRule, of_arm
+from replications.harness.declared import experiments
 from replications.harness.declared.spec import Init, Optimizer, Sgd
-from replications.harness.training import datasets, tasks
+from replications.harness.judging.tabulate import tabulate
+from replications.harness.records import read_run
+from replications.harness.training import costs, datasets, tasks
 from replications.harness.training.program import program
+from replications.harness.training.simulate import simulate
+from tests.harness.papers import write_paper
 from tests.harness.training.nets import CONV, DIRECT, RULES, Net, digits, patches, pooled, resolved
-from tests.harness.training.runs import after, arrays, cell, run
+from tests.harness.training.runs import LINEAR, after, arrays, assert_same_bits, cell, run
 
 
 @pytest.mark.parametrize("rule", ["backprop", "feedback_alignment", "shallow"])
@@ -290,3 +297,59 @@ def test_every_row_of_the_cifar_100_table_trains_on_small_arrays(row, arm):
     after = net.arrays()
     assert all(np.isfinite(value).all() for value in after.values())
     assert all((after[name] != before[name]).any() for name in after if name[0] != "B")
+
+
+# The catalogue
+
+
+def trained(chosen, updates=1):
+    """The weights that learn, at the start and after some updates, and the rest of the state likewise."""
+    with jax.enable_x64(True):
+        task = tasks.build(chosen.spec, datasets.stand_in)
+        functions = program(chosen.spec, task)
+        seed = np.uint32(0)
+        start = functions.start(seed)
+        end = functions.advance(start, seed, functions.order(seed, 0), task.data, updates)
+        return [
+            [{jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in found}
+             for found in map(jax.tree_util.tree_leaves_with_path, (state.trained, state.rest))]
+            for state in (start, end)
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", CATALOGUE)
+def test_every_row_of_the_catalogue_makes_a_net_that_trains(rule):
+    network = {"hidden": [4, 3], "activation": "tanh", "init": {"uniform": 0.3}}
+    chosen = cell(rule=rule, measures=["test_nse"], network=network)
+    (before, _), (after_it, rest) = trained(chosen)
+    row = CATALOGUE[rule]
+    moved = {name for name in before if (before[name] != after_it[name]).any()}
+    assert moved == set(before)
+    assert any("readout" in name for name in moved)
+    assert any("blocks" in name for name in moved) != row.readout_only
+    assert all(np.isfinite(value).all() for value in after_it.values())
+    # Backward weights of every layer, or of every block.
+    fed = [name for name in {**after_it, **rest} if "feedback" in name]
+    assert len(fed) == (3 if row.feedback else 2 if row.direct else 0)
+
+
+def test_a_rule_that_is_one_more_row_trains_and_nothing_else_knows_of_it(tmp_path, monkeypatch):
+    """Its net is that of the rule of bioflax that the row names."""
+    monkeypatch.setitem(CATALOGUE, "my_rule", LearningRule("my rule", "#123456", "KolenPollack"))
+    spec = {**LINEAR, "measures": ["test_nse", "gap", "weight_angle"], "seeds": 1}
+    experiment = {
+        "title": "t",
+        "place": "p",
+        "spec": spec,
+        "arms": {"my_rule": {"rule": "my_rule"}, "known": {"rule": "kolen_pollack"}},
+        "presets": {"quick": None},
+    }
+    paper = {"title": "t", "reference": "r", "experiments": {"e": experiment}}
+    store = write_paper(tmp_path, paper)
+    mine, known = experiments.cells("toy", "quick", store)
+    assert_same_bits(*(read_run(simulate(one, store)) for one in (mine, known)))
+    assert mine.digest != known.digest
+    assert of_arm("my_rule_4") == "my_rule"
+    assert costs.cost(mine, lambda *_: 1.0) == costs.cost(known, lambda *_: 1.0)
+    table = tabulate("toy", "e", "quick", store)
+    assert list(table.arm.unique()) == ["my_rule", "known"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from replications.harness.errors import UserError
+from replications.harness.training.run import groups, stops
 from tests.harness.training.runs import cell, run
 
 
@@ -40,3 +41,23 @@ def test_the_stop_of_one_run_is_the_same_alone_and_in_a_row_of_seeds(tmp_path):
 def test_a_record_after_the_end_is_refused(tmp_path):
     with pytest.raises(UserError, match="at: 99 is not among the 60 updates"):
         run(tmp_path, cell(record={"at": [99]}))
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({}, [0, 60]),
+        ({"at": [7, 1]}, [0, 1, 7, 60]),
+        ({"every": 20}, [0, 20, 40, 60]),
+        ({"every": 25, "at": [25, 60]}, [0, 25, 50, 60]),
+        ({"epochs": 2}, [0, 40, 60]),
+    ],
+)
+def test_a_cell_is_measured_at_the_start_at_the_end_and_where_its_spec_says(record, expected):
+    """Three epochs of twenty updates."""
+    assert stops(cell(record=record).spec, 60, 20) == expected
+
+
+def test_seeds_go_alone_or_all_at_once():
+    assert groups([3, 1, 2], "map") == [[3], [1], [2]]
+    assert groups([3, 1, 2], "vmap") == [[3, 1, 2]]

@@ -6,7 +6,7 @@ import pytest
 from replications.harness import records
 from replications.harness.errors import UserError
 from replications.harness.store import Store
-from replications.harness.training import simulate
+from replications.harness.training import provenance, simulate
 from tests.harness.training.runs import assert_same_bits, cell, run
 
 
@@ -56,3 +56,21 @@ def test_a_run_that_diverges_is_a_recorded_result(tmp_path):
     wild = run(tmp_path, cell(optimizer={"sgd": {"learning_rate": 50.0}}, seeds=1))
     assert not np.isfinite(wild.measures["test_nse"][0, -1])
     assert np.isfinite(wild.measures["test_nse"][0, 0])
+
+
+def test_an_unknown_way_of_batching_is_one_line_that_names_the_nearest(tmp_path):
+    with pytest.raises(UserError, match="unknown batching 'vmab'; did you mean 'vmap'"):
+        run(tmp_path, cell(), batching="vmab")
+
+
+def test_a_manifest_says_what_ran_and_where_the_data_was_from(tmp_path):
+    chosen = cell(seeds=1)
+    found = run(tmp_path, chosen).manifest
+    assert {key: found[key] for key in ("paper", "experiment", "arm", "preset")} == {
+        "paper": "paper", "experiment": "experiment", "arm": "arm", "preset": "quick"
+    }  # fmt: skip
+    assert (found["seeds"], found["batching"], found["steps_per_epoch"]) == ([0], "map", 60)
+    assert found["spec_digest"] == chosen.digest
+    assert found["source_digest"] == provenance.source_digest(chosen)
+    assert found["dataset"] == {"name": None, "sha256": None}
+    assert found["spec"] == chosen.spec.model_dump(exclude_none=True)
