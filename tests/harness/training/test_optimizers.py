@@ -1,17 +1,30 @@
-"""Kolen and Pollack's law in the harness, what breaks it, and that the claims speak of its decays."""
-
-from math import log10
+"""The rules of update: halved rates, and Kolen and Pollack's law with all that breaks it."""
 
 import numpy as np
 import pytest
 
-from replications.harness.judging import claims
-from replications.harness import records
-from replications.harness.training import simulate
-from replications.harness.declared import spec
-from replications.harness.declared.spec import Cell, RunSpec
+from replications.harness.declared.experiments import Cell
+from replications.harness.declared.spec import RunSpec
+from replications.harness.records import read_run
+from replications.harness.store import Store
+from replications.harness.training.simulate import simulate
+from tests.harness.training.runs import after, cell
 
-PAPER = "kolen_pollack1994"
+
+def test_a_rate_halves_after_every_so_many_epochs():
+    """At a rate that moves nothing, the same examples move the weights by what is left of it."""
+    still = {"sgd": {"learning_rate": 1e-9}}
+    for every, left in ((None, [1, 1, 1]), (1, [1, 1 / 2, 1 / 4]), (2, [1, 1, 1 / 2])):
+        optimizer = still if every is None else still | {"halve_every": every}
+        chosen = cell(rule="backprop", measures=["test_nse"], optimizer=optimizer, epochs=3)
+        start, *ends = (after(chosen, 60 * epochs)[epochs > 0]["readout"] for epochs in range(4))
+        moved = np.diff(np.stack([start, *ends]), axis=0)
+        np.testing.assert_allclose(moved, np.multiply.outer(left, moved[0]), rtol=1e-4)
+
+
+# Kolen and Pollack's law
+
+
 STEPS = 400
 DECAY = 0.01
 NET = {
@@ -35,7 +48,7 @@ LAYERS = ("hidden_1", "readout")
 
 def measured(folder, optimizer, **changes):
     chosen = RunSpec.model_validate(NET | {"optimizer": optimizer} | changes)
-    run = records.read_run(simulate.simulate(Cell("p", "e", "a", "quick", chosen), folder))
+    run = read_run(simulate(Cell("p", "e", "a", "quick", chosen), Store(folder)))
     return run.step, run.measures
 
 
@@ -93,29 +106,3 @@ def test_with_l2_in_the_gradient_momentum_has_a_companion_matrix_for_its_law(tmp
     for layer in LAYERS:
         gap = found[f"gap/{layer}"]
         np.testing.assert_allclose(gap, gap[:, [0]] * np.abs(left), rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("preset", spec.PRESETS)
-def test_every_slope_that_is_claimed_is_that_of_the_decay_of_its_cell(preset):
-    parts = [p for c in claims.load(PAPER) for p in c.under(preset)[1]]
-    slopes = [part for part in parts if part.value.at.take == "slope"]
-    assert len(slopes) == 5
-    for part in slopes:
-        cell = spec.cell(PAPER, part.value.experiment, part.value.arm, preset)
-        assert part.around == pytest.approx(log10(1 - cell.spec.optimizer.weight_decay), rel=1e-6)
-        assert part.margin == pytest.approx(1e-3 * abs(part.around), rel=1e-6)
-
-
-@pytest.mark.parametrize("preset", spec.PRESETS)
-def test_backprop_with_the_decay_differs_from_kolen_pollack_in_the_rule_alone(preset):
-    for experiment in {c.experiment for c in spec.cells(PAPER, preset)} & {"mnist", "cifar10"}:
-        ours, theirs = (
-            spec.cell(PAPER, experiment, arm, preset).spec
-            for arm in ("kolen_pollack", "backprop_decay")
-        )
-        assert ours.model_copy(update={"rule": "backprop", "measures": theirs.measures}) == theirs
-
-
-def test_the_claims_of_the_papers_notes_are_all_there():
-    ids = {claim.id.split("-")[0] for claim in claims.load(PAPER)}
-    assert ids == {f"K{i}" for i in range(8)}

@@ -1,27 +1,22 @@
-"""Features in the plane: neighbours stay neighbours, the same features give the same bytes."""
+"""Hidden features in the plane: each row an example of a layer of an arm, with its class."""
 
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
-from replications import __main__ as cli
-from replications.harness.training import datasets
+from replications.harness import command_line, records
 from replications.harness.judging import embedding
-from replications.harness import records
-from replications.harness.declared import spec
+from replications.harness.projection import PERPLEXITY, project
+from replications.harness.store import Store
+from replications.harness.tables import read_table
+from replications.harness.training import datasets
+from tests.harness.clouds import N, clouds
 
 PAPER, EXPERIMENT, LAYERS = "nokland2016", "mnist_3x400", ("hidden_1", "hidden_2")
 ARMS = ("backprop", "direct_feedback_alignment")
-N = 120
-
-
-def clouds(n=N, apart=20.0, seed=0, units=5):
-    """Features of ``n`` examples in two clouds of one size and of spread 1."""
-    random = np.random.default_rng(seed)
-    return (random.normal(size=(n, units)) + apart * (np.arange(n) % 2)[:, None]).astype(np.float32)
 
 
 def write_runs(folder, experiment=EXPERIMENT, arms=ARMS, n=N, **more):
@@ -31,51 +26,30 @@ def write_runs(folder, experiment=EXPERIMENT, arms=ARMS, n=N, **more):
         for k, layer in enumerate(LAYERS)
     }
     for arm in arms:
-        cell = spec.cell(PAPER, experiment, arm, "quick")
         measures = {"test_error": np.array([[0.9, 0.2], [0.9, 0.1]]), **(features if n else {})}
         run = records.Run(
             np.array([7, 4]), np.array([0, 10]), np.zeros((2, 20)), measures | more,
             {"steps_per_epoch": 5},
         )  # fmt: skip
-        records.write_run(records.run_file(folder, cell), run)
+        records.write_run(Store(folder).run("quick", PAPER, experiment, arm), run)
+
+
+def place(folder):
+    return Store(folder).table("quick", PAPER, f"{EXPERIMENT}.embedding")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, mnist5k):
     made = tmp_path_factory.mktemp("results")
-    datasets.write("mnist5k", made / "datasets" / "mnist5k.npz")
+    shutil.copytree(mnist5k, made / "datasets")
     write_runs(made)
     return made
 
 
 @pytest.fixture(scope="module")
 def table(folder):
-    embedding.embed(PAPER, EXPERIMENT, "quick", folder)
-    return records.read_table(records.embedding_file(folder, "quick", PAPER, EXPERIMENT))
-
-
-def distances(points):
-    return np.linalg.norm(points[:, None] - points[None], axis=-1)
-
-
-def test_two_clouds_of_features_stay_apart():
-    between = distances(embedding.plane(clouds()))
-    same = np.equal.outer(np.arange(N) % 2, np.arange(N) % 2)
-    nearest = np.where(same & ~np.eye(N, dtype=bool), between, np.inf).min(axis=1)
-    assert nearest.max() < between[~same].min()
-
-
-def test_features_of_one_cloud_stay_one():
-    points = embedding.plane(clouds(apart=0.0))
-    middles = points[::2].mean(axis=0) - points[1::2].mean(axis=0)
-    assert np.linalg.norm(middles) < points.std(axis=0).min()
-
-
-def test_a_run_that_diverged_has_no_place_and_a_net_that_never_moved_has_one():
-    lost = clouds()
-    lost[3, 2] = np.nan
-    assert np.isnan(embedding.plane(lost)).all()
-    assert (embedding.plane(np.zeros((N, 5), np.float32)) == 0).all()
+    embedding.embed(PAPER, EXPERIMENT, "quick", Store(folder))
+    return read_table(place(folder))
 
 
 def test_a_row_is_an_example_of_the_first_seed_in_a_layer_of_an_arm(table):
@@ -89,40 +63,24 @@ def test_a_row_is_an_example_of_the_first_seed_in_a_layer_of_an_arm(table):
 
 def test_the_points_are_those_of_that_seeds_own_features(table):
     rows = table[(table.arm == ARMS[1]) & (table.layer == "hidden_2")]
-    points = embedding.plane(clouds(seed=3))
+    points = project(clouds(seed=3))
     np.testing.assert_allclose(rows[["x", "y"]], points, rtol=1e-6)
 
 
 def test_the_labels_are_the_classes_of_the_held_out_examples(table, folder):
-    held_out = datasets.load("mnist5k", folder / "datasets").test_y[:N]
+    held_out = datasets.load("mnist5k", Store(folder)).test_y[:N]
     assert set(held_out) == set(range(10))
     for _, rows in table.groupby(["arm", "layer"]):
         assert rows.label.tolist() == held_out.tolist()
 
 
-def test_any_number_of_threads_gives_the_same_bits():
-    features = clouds(200, units=400)
-    found = []
-    # Two first: a limit counts for the libraries that are loaded, and scikit-learn loads late.
-    for threads in (2, 1):
-        with threadpool_limits(threads):
-            found.append(embedding.plane(features))
-    assert found[0].tobytes() == found[1].tobytes()
-
-
 def test_a_second_run_writes_the_same_bytes(table, folder):
-    path = records.embedding_file(folder, "quick", PAPER, EXPERIMENT)
+    path = place(folder)
     before = path.read_bytes()
     path.unlink()
     words = ["embed", PAPER, EXPERIMENT, "--results", str(folder)]
     subprocess.run([sys.executable, "-m", "replications", *words], check=True)
     assert path.read_bytes() == before
-
-
-def test_features_stand_in_no_table_of_numbers(folder):
-    table = records.tabulate(PAPER, EXPERIMENT, "quick", folder)
-    assert set(table.measure) == {"test_error"}
-    assert len(table) == len(ARMS) * 2 * 2
 
 
 # What cannot be embedded
@@ -133,7 +91,7 @@ def said(capsys):
     """The one line that ``embed`` says on ending with status 2, having written nothing."""
 
     def run(folder, experiment=EXPERIMENT):
-        assert cli.main(["embed", PAPER, experiment, "--results", str(folder)]) == 2
+        assert command_line.main(["embed", PAPER, experiment, "--results", str(folder)]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert list(folder.glob("**/*.embedding.csv")) == []
         return line
@@ -161,7 +119,7 @@ def test_an_unknown_experiment_is_named(tmp_path, said):
 
 
 def test_too_few_examples_for_the_perplexity_are_refused(tmp_path, said):
-    write_runs(tmp_path, n=embedding.PERPLEXITY)
+    write_runs(tmp_path, n=PERPLEXITY)
     assert "probe is 30, t-SNE needs more than its perplexity 30" in said(tmp_path)
 
 

@@ -4,17 +4,16 @@ import jax
 import numpy as np
 import pytest
 
-from replications.harness.training import datasets
-from replications.harness.training import costs
-from replications.harness.declared import spec
-from replications.harness.training import tasks
-from replications.harness.training import program
+from replications.harness.declared import experiments
+from replications.harness.store import PRESETS
+from replications.harness.training import costs, tasks
+from replications.harness.training.program import program
 
 RULES = ("backprop", "feedback_alignment", "direct_feedback_alignment")
 
 
 def chosen(rule, **changes):
-    cell = spec.cell("nokland2016", "mnist_3x800", rule, "paper").spec
+    cell = experiments.cell("nokland2016", "mnist_3x800", rule, "full").spec
     net = cell.network.model_copy(update={"hidden": [300, 200, 250]})
     return cell.model_copy(update={"network": net, "batch": 50, **changes})
 
@@ -24,10 +23,10 @@ def test_the_operations_of_an_update_are_those_that_xla_counts(rule):
     settings = chosen(rule)
     shapes = [(100, 400), (100, 10), (10, 400), (10, 10)]
     data = tasks.Data(*(jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes))
-    program = program.program(settings, tasks.Task(data, True, None))
-    state = jax.eval_shape(program.start, np.uint32(0))
+    functions = program(settings, tasks.Task(data, True, None))
+    state = jax.eval_shape(functions.start, np.uint32(0))
     order = jax.ShapeDtypeStruct((100,), np.int32)
-    step = jax.jit(program.advance).lower(state, np.uint32(0), order, data, np.int32(1))
+    step = jax.jit(functions.advance).lower(state, np.uint32(0), order, data, np.int32(1))
     counted = step.compile().cost_analysis()["flops"]
     ours = costs.operations(settings, costs.Size(100, 10, (400,), 10))
     # XLA also counts the elementwise work: RMSprop, tanh, the loss.
@@ -35,7 +34,7 @@ def test_the_operations_of_an_update_are_those_that_xla_counts(rule):
 
 
 def test_a_conv_net_costs_what_its_maps_and_kernels_multiply_to():
-    settings = spec.cell("nokland2016", "cifar10_conv", "backprop", "paper").spec
+    settings = experiments.cell("nokland2016", "cifar10_conv", "backprop", "full").spec
     of = costs.size(settings)
     assert of == costs.Size(50000, 10000, (32, 32, 3), 10)
     products = [layer.products for layer in costs.layers(settings, of)]
@@ -50,7 +49,7 @@ def test_a_conv_net_costs_what_its_maps_and_kernels_multiply_to():
 
 
 def test_a_cell_costs_its_updates_and_its_tests_for_every_seed():
-    cell = spec.cell("nokland2016", "mnist_2x800", "backprop", "paper")
+    cell = experiments.cell("nokland2016", "mnist_2x800", "backprop", "full")
     one = costs.cost(cell, lambda *_: 1.0)
     updates = 938 * 299
     assert one.updates == 5 * updates
@@ -60,23 +59,17 @@ def test_a_cell_costs_its_updates_and_its_tests_for_every_seed():
     assert one.seconds == pytest.approx(expected)
 
 
-def test_the_sizes_of_a_data_set_are_those_of_its_file():
-    arrays, source = datasets._mnist5k(), datasets.SOURCES["mnist5k"]
-    assert (len(arrays["train_x"]), len(arrays["test_x"])) == (source.train, source.test)
-    assert set(arrays["train_y"]) == set(range(source.classes))
-
-
 def test_every_cell_of_every_paper_is_planned():
-    for preset in spec.PRESETS:
-        for paper in spec.papers():
-            for cell in spec.cells(paper, preset):
+    for preset in PRESETS:
+        for paper in experiments.papers():
+            for cell in experiments.cells(paper, preset):
                 assert costs.cost(cell, lambda *_: 1e-6).seconds > 0
 
 
 def test_a_plan_has_a_line_a_cell_and_totals(monkeypatch):
-    monkeypatch.setattr(plan, "time_layer", lambda *_: 1e-6)
+    monkeypatch.setattr(costs, "time_layer", lambda *_: 1e-6)
     lines = list(costs.report(["nokland2016"], "quick"))
-    cells = spec.cells("nokland2016", "quick")
+    cells = experiments.cells("nokland2016", "quick")
     assert [line.split()[0] for line in lines[1:-1]] == [cell.name for cell in cells]
     assert lines[-1].startswith(f"nokland2016: {len(cells)} cells")
     assert lines[1].split()[1:3] == ["3", "7,560"]

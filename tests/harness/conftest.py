@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from replications.harness.training.datasets import SOURCES
+from replications.harness.catalogue.datasets import DATASETS
+from replications.harness.training import datasets
 
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
@@ -29,7 +30,7 @@ def _lacking(item: pytest.Item) -> Iterator[str]:
             yield "BIOFLAX_ORIGINALS names no folder with the archives of MNIST in mnist/"
     prepared = item.get_closest_marker("prepared_data")
     for name in prepared.args if prepared else ():
-        folder = Path(os.environ.get("TFDS_DATA_DIR", "")) / name / SOURCES[name].version
+        folder = Path(os.environ.get("TFDS_DATA_DIR", "")) / name / DATASETS[name].version
         if not (folder / "dataset_info.json").is_file():
             yield f"TFDS_DATA_DIR holds no prepared {name}"
 
@@ -46,3 +47,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, count in terminalreporter.config.stash.get(_LEFT_OUT, Counter()).items():
         terminalreporter.write_line(f"left out: {count} x {reason}")
+
+
+@pytest.fixture(scope="session")
+def mnist5k(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data sets with mnist5k in it. Not to be written to."""
+    made = tmp_path_factory.mktemp("datasets")
+    datasets.write("mnist5k", made / "mnist5k.npz")
+    return made
