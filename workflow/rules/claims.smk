@@ -54,6 +54,8 @@ rule check:
         verdicts=STORE.verdicts("{preset}", P),
         fingerprints=fingerprints_of_paper,
         accepted=accepted_files,
+        declared=declared,
+        shown=shown,
         test=local("tests/regression/check_accepted.py"),
     output:
         report(
@@ -68,7 +70,7 @@ rule check:
     conda:
         "../../environment.yml"
     params:
-        code=code("replications.harness.judging.drift"),
+        code=code("replications.harness.showing.readme", "figures.{paper}"),
         results=results_folder,
         accepted=of_accepted,
     message:

@@ -107,6 +107,12 @@ def numbers_of_figure(wildcards):
     return tables(paper, preset, [t for t in needs if t.partition(".")[0] in known])
 
 
+def shown(wildcards):
+    """README.md and the pictures in it, which the check holds to the accepted numbers."""
+    folder = STORE.papers / wildcards.paper
+    return [local("README.md"), *sources_of(folder, f"*.{wildcards.preset}.png")]
+
+
 def declared(wildcards):
     """What people write on a paper."""
     return sources_of(STORE.papers / wildcards.paper, "*.yaml")
@@ -142,11 +148,9 @@ def datasets_of_experiment(wildcards):
 
 
 def runs_of_experiment(wildcards):
-    """Numbers and manifests."""
-    files = [
+    return [
         STORE.run(c.preset, c.paper, c.experiment, c.arm) for c in cells_of_experiment(wildcards)
     ]
-    return [file.with_suffix(suffix) for file in files for suffix in (".npz", ".json")]
 
 
 def verdicts_of_papers(wildcards):
