@@ -124,6 +124,12 @@ def declared_of_figure(wildcards):
     return declared(*(["claims"] if table else []), "published")(wildcards)
 
 
+def shown(wildcards):
+    """README.md and the pictures in it, which the check holds to the accepted numbers."""
+    folder = STORE.papers / wildcards.paper
+    return [local("README.md"), *sources_of(folder, f"*.{wildcards.preset}.png")]
+
+
 def sources_of(folder, pattern):
     """Files of this checkout as input, which no storage provider holds."""
     return [local(str(path)) for path in sorted(Path(folder).glob(pattern)) if path.is_file()]
@@ -152,11 +158,9 @@ def datasets_of_experiment(wildcards):
 
 
 def runs_of_experiment(wildcards):
-    """Numbers and manifests."""
-    files = [
+    return [
         STORE.run(c.preset, c.paper, c.experiment, c.arm) for c in cells_of_experiment(wildcards)
     ]
-    return [file.with_suffix(suffix) for file in files for suffix in (".npz", ".json")]
 
 
 def verdicts_of_papers(wildcards):
