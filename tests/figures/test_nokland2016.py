@@ -7,10 +7,10 @@ from matplotlib.colors import to_hex
 
 import figures
 from figures import nokland2016, style
-from replications.harness.judging import embedding
-from replications.harness.showing import plotting
 from replications.harness.declared import spec
+from replications.harness.judging import embedding
 from replications.harness.records import COLUMNS
+from replications.harness.showing import plotting
 
 PAPER = "nokland2016"
 NAMES = list(figures.of(PAPER))

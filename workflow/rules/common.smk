@@ -9,6 +9,7 @@ from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.declared import config as checked_config
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
+from replications.harness.judging import manifests
 from replications.harness.showing import plotting
 from replications.harness.store import PRESETS, Store
 from replications.harness.training import provenance
@@ -174,11 +175,12 @@ def papers_of(wildcards):
 
 
 def fingerprints_of_paper(wildcards):
-    """Of accepted results, what today's code does in its first updates."""
+    """Of accepted results, what today's code does in its first updates, where it is other code than that
+    under which they were last seen to stand."""
     paper, preset = wildcards.paper, wildcards.preset
     if not kept(paper, preset):
         return []
-    return [STORE.fingerprints(preset, paper, name) for name in experiments.kept(paper)]
+    return [STORE.fingerprints(preset, paper, name) for name in manifests.unproven(paper)]
 
 
 def of_accepted(wildcards):

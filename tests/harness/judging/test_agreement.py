@@ -18,7 +18,9 @@ QUANTITY = Quantity.model_validate(
 def compared(errors, value=2.0, sd=0.1, margin=0.1, runs=5, declared=5, stuck=None):
     """The judge's word on runs that end at ``errors`` (in %) beside a published number."""
     rows = [("backprop", seed, 10, 1.0, "test_error", "", e / 100) for seed, e in enumerate(errors)]
-    table = pd.DataFrame(rows, columns=["arm", "seed", "step", "epoch", "measure", "layer", "value"])
+    table = pd.DataFrame(
+        rows, columns=["arm", "seed", "step", "epoch", "measure", "layer", "value"]
+    )
     said = Published(
         experiment="net", arm="backprop", measure="test_error", value=value, sd=sd,
         unit="%", at="end", certainty="A", place="Table 1", source="made up",
@@ -120,7 +122,11 @@ def exchanges():
                 continue
             for other in pairs.values():
                 swapped = pair._replace(published=other.published)
-                if other is pair or other.quantity.experiment != key[0] or not other.published.value:
+                if (
+                    other is pair
+                    or other.quantity.experiment != key[0]
+                    or not other.published.value
+                ):
                     continue
                 verdict = verdicts.compare(swapped, table, declared)["verdict"]
                 scale = pair.rule.scale
