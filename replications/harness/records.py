@@ -57,7 +57,7 @@ def read_run(path: Path) -> Run:
         raise UserError(f"{path}: no such result; make it with `python -m replications simulate`")
     remedy = "delete it and run `python -m replications simulate` again"
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in file.files}
         expected = str(arrays.pop(_DIGEST))
         found = arrays_digest(arrays)
