@@ -11,7 +11,7 @@ the region, which makes a mean infinite and shifts a median by one rank.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from math import inf, isfinite, isnan, log
 from pathlib import Path
@@ -166,8 +166,23 @@ def judge_tables(paper: str, preset: str, table: Table, store: Store = Store()) 
                 "verdict": worst([part["verdict"] for part in done]),
             }
         )
+    return {"claims": claims, "numbers": judge_numbers(paper, preset, table, store)}
+
+
+def judge_numbers(
+    paper: str,
+    preset: str,
+    table: Table,
+    store: Store = Store(),
+    names: Collection[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Judge a paper's published numbers that are to agree with ours; only those of experiments ``names``."""
+    numbers = read_published(paper, store)
+    join: Literal["outer", "inner"] = "inner" if preset == "full" else "outer"
     agreeing = []
     for key, part in agreement_parts(paper, preset, store).items():
+        if names is not None and key[0] not in names:
+            continue
         found = judge_part(part, table, join)
         agreeing.append(
             {
@@ -178,7 +193,7 @@ def judge_tables(paper: str, preset: str, table: Table, store: Store = Store()) 
                 "verdict": found["verdict"],
             }
         )
-    return {"claims": claims, "numbers": agreeing}
+    return agreeing
 
 
 def tables(paper: str, preset: str, store: Store, accepted: bool = False) -> Table:
