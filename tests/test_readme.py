@@ -9,8 +9,8 @@ import numpy as np
 import scipy
 
 from replications import __main__ as cli
-from replications.harness.showing import readme
 from replications.harness.declared import spec
+from replications.harness.showing import readme
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()

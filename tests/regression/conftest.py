@@ -7,7 +7,7 @@ import pytest
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
 from replications.harness.files import atomically
-from replications.harness.judging import drift
+from replications.harness.judging import drift, manifests
 from replications.harness.store import PAPERS, PRESETS, Store
 
 
@@ -54,6 +54,10 @@ class Asked:
     @property
     def names(self) -> list[str]:
         return drift.guarded(self.paper, self.preset, self.accepted, self.store)
+
+    @property
+    def unproven(self) -> list[str]:
+        return manifests.unproven(self.paper, self.store)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -55,6 +55,8 @@ rule check:
         verdicts=STORE.verdicts("{preset}", P),
         fingerprints=fingerprints_of_paper,
         accepted=accepted_files,
+        declared=declared("experiments", "claims", "published"),
+        shown=shown,
         test=[
             local(f"tests/regression/{name}")
             for name in ("check_accepted.py", "conftest.py", "pytest.ini")
@@ -72,7 +74,7 @@ rule check:
     conda:
         "../../environment.yml"
     params:
-        code=code("replications.harness.judging.drift"),
+        code=code("replications.harness.showing.readme", "figures.{paper}"),
         results=results_folder,
         accepted=of_accepted,
     message:

@@ -9,6 +9,7 @@ from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.declared import config as checked_config
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
+from replications.harness.judging import manifests
 from replications.harness.showing import plotting
 from replications.harness.store import PRESETS, Store
 from replications.harness.training import provenance
@@ -124,6 +125,12 @@ def declared_of_figure(wildcards):
     return declared(*(["claims"] if table else []), "published")(wildcards)
 
 
+def shown(wildcards):
+    """README.md and the pictures in it, which the check holds to the accepted numbers."""
+    folder = STORE.papers / wildcards.paper
+    return [local("README.md"), *sources_of(folder, f"*.{wildcards.preset}.png")]
+
+
 def sources_of(folder, pattern):
     """Files of this checkout as input, which no storage provider holds."""
     return [local(str(path)) for path in sorted(Path(folder).glob(pattern)) if path.is_file()]
@@ -152,11 +159,9 @@ def datasets_of_experiment(wildcards):
 
 
 def runs_of_experiment(wildcards):
-    """Numbers and manifests."""
-    files = [
+    return [
         STORE.run(c.preset, c.paper, c.experiment, c.arm) for c in cells_of_experiment(wildcards)
     ]
-    return [file.with_suffix(suffix) for file in files for suffix in (".npz", ".json")]
 
 
 def verdicts_of_papers(wildcards):
@@ -170,11 +175,12 @@ def papers_of(wildcards):
 
 
 def fingerprints_of_paper(wildcards):
-    """Of accepted results, what today's code does in its first updates."""
+    """Of accepted results, what today's code does in its first updates, where it is other code than that
+    under which they were last seen to stand."""
     paper, preset = wildcards.paper, wildcards.preset
     if not kept(paper, preset):
         return []
-    return [STORE.fingerprints(preset, paper, name) for name in experiments.kept(paper)]
+    return [STORE.fingerprints(preset, paper, name) for name in manifests.unproven(paper)]
 
 
 def of_accepted(wildcards):

@@ -21,8 +21,7 @@ rule simulate:
     input:
         dataset_of,
     output:
-        npz=RUN,
-        manifest=RUN.with_suffix(".json"),
+        RUN,
     log:
         STORE.log("{preset}", "simulate", P, X, A),
     benchmark:

@@ -110,9 +110,10 @@ def _rows(
         for (arm, measure, layer), summary in ended.items():
             place = f"{measure}/{layer}" if layer else measure
             said = published.get((name, arm, place)) if comparable else None
-            row = {"experiment": name, "arm": arm, "measure": measure, "layer": layer}
+            row: dict[str, Any] = {"experiment": name, "arm": arm}
+            row |= {"measure": measure, "layer": layer}
             row |= _ours(measure, summary) | _theirs(measure, said)
-            row["difference"] = float(row["mean"]) - float(row["published"])
+            row["difference"] = row["mean"] - row["published"]
             row["verdict"] = verdicts.get(f"{name}/{arm}/{place}", "")
             rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
