@@ -1,7 +1,8 @@
 """The spiking network of Lillicrap et al. (2016), Fig. 4, as pure functions of a state.
 
-Stochastic binary units; the error travels down through fixed random weights B while the spikes
-travel up, and every synapse changes in every time step. One time step t, for layers l = 1 .. L:
+The article's dynamics (its eq. 5 to 8, numbering not confirmed). Stochastic binary units; the error
+travels down through fixed random weights B while the spikes travel up, and every synapse changes in every
+time step. One time step t, for layers l = 1 .. L:
 
 1. Up: ``V_l(t)`` from the spikes that the layer below gives in this same step (``forward``).
 2. Down: ``U_L(t)`` from this step's output spikes, then ``U_l(t)`` from ``U_{l+1}(t)`` of this same
@@ -101,7 +102,7 @@ def forward(
     x: jax.Array,
     uniforms: jax.Array,
 ) -> tuple[Layers, Layers]:
-    """One time step up (eq. 5): the potentials of every layer, and the spikes, inputs first.
+    """One time step up: the potentials of every layer, and the spikes, inputs first.
 
         V_l(t) = (1 - tau) V_l(t-1) + tau (W_l f(V_{l-1}(t)) + b_l)
         f(V) = 1 with probability logistic(V), else 0
@@ -121,7 +122,7 @@ def forward(
 
 
 def descend(net: Net, feedback: Layers, signals: Layers, error: jax.Array) -> Layers:
-    """One time step down (eq. 6 and 7): the modulatory signals of every layer.
+    """One time step down: the modulatory signals of every layer.
 
         U_L(t) = (1 - tau) U_L(t-1) + tau error,    error = spikes - target
         U_l(t) = (1 - tau) U_l(t-1) + tau B_l f_d(U_{l+1}(t))
@@ -136,7 +137,7 @@ def descend(net: Net, feedback: Layers, signals: Layers, error: jax.Array) -> La
 
 
 def factors(net: Net, potentials: Layers, signals: Layers) -> Layers:
-    """What a unit adds to eq. 8, ``f_d(U_l) logistic'(V_l)``; its senders' spikes are the rest."""
+    """What a unit adds to its updates, ``f_d(U_l) logistic'(V_l)``; its senders' spikes are the rest."""
     p = [jax.nn.sigmoid(v) for v in potentials]
     return tuple(jnp.tanh(net.slope * u) * p * (1 - p) for u, p in zip(signals, p, strict=True))
 
@@ -156,7 +157,7 @@ def learn(
 ) -> tuple[State, jax.Array]:
     """Show one image; the state after it, and the output's spikes (steps, outputs).
 
-    After each time step (eq. 8), with a 1 for the bias among the spikes:
+    After each time step, with a 1 for the bias among the spikes:
 
         W_l <- (1 - weight_decay) W_l - learning_rate f(V_{l-1}(t)) (f_d(U_l(t)) logistic'(V_l(t)))'
 
@@ -249,6 +250,24 @@ def trace(
         return jax.lax.scan(one, carry, uniforms)
 
     return jax.lax.scan(image, (state.potentials, state.signals), (x, y, uniforms))[1]
+
+
+def shown(
+    net: Net, state: State, data: Any, steps: int, stream: Stream, images: int = 2, units: int = 50
+) -> dict[str, jax.Array]:
+    """What a picture of the net shows (Fig. 4): the first held-out images in turn, ``steps`` time steps each.
+
+    ``traces/spikes_<layer>`` (images, units, steps) of some units; ``traces/potential_<layer>`` and
+    ``traces/signal_<layer>`` (images, steps) of the first of them. The same random numbers at every record.
+    """
+    uniforms = draw(net, stream(jax.random.key(0), "traces"), images, steps)
+    seen = trace(net, state, data.test_x[:images], data.test_y[:images], uniforms, units)
+    values = {}
+    for name, array in seen.items():
+        kind, _, layer = name.partition("/")
+        of_units = jnp.swapaxes(array, -1, -2)
+        values[f"traces/{kind}_{layer}"] = of_units > 0 if kind == "spikes" else of_units[:, 0]
+    return values
 
 
 def draw(net: Net, key: jax.Array, *shape: int) -> jax.Array:
