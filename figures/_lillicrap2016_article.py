@@ -303,6 +303,7 @@ def mechanics(tables: Tables, published: PublishedValues) -> "Drawing":
     printed(angle, FEEDBACK, published, "mechanics", "weight_angle/readout", 200_000, 1e5)
     angle.legend(loc="upper right")
     _angle(angle, "angle between W and Bᵀ (°)", "examples (10⁵)")
+    angle.set_yticks(range(0, 136, 15))
     rows = {}
     for look in (BACKPROP._replace(published=False), FEEDBACK):
         rows[look] = style.runs(turns, look.arm, "test_nse_variance")
@@ -317,7 +318,7 @@ def mechanics(tables: Tables, published: PublishedValues) -> "Drawing":
         error.axvline(k, color=style.FAINT, linewidth=0.8, zorder=0)
     error.set_ylim(bottom=0)
     error.set_xticks(range(4))
-    error.set_xlabel(f"phases of {phase:,.0f} examples, in each of which one layer learns")
+    error.set_xlabel(f"phases of {phase:,.0f} examples; above: what learns")
     error.set_ylabel("test error (NSE by variance)")
     style.legend(figure, list(rows), columns=2)
     places = _certainty(published, "mechanics", "weight_angle/readout")
