@@ -27,7 +27,8 @@ _DAMAGE = (ValueError, TypeError, KeyError, EOFError, OSError, zipfile.BadZipFil
 class Run(NamedTuple):
     """A cell's numbers: ``seeds`` (S,), ``step`` (R,), ``first_losses`` (S, 20), measures (S, R).
 
-    ``features/hidden_k`` (S, P, units), among the measures, are those of P examples at the end.
+    ``features/hidden_k`` (S, P, units), among the measures, are those of P examples at the end; other
+    arrays (``traces``, ``fields``) are kept at every record, (S, R, ...).
     """
 
     seeds: np.ndarray
