@@ -118,7 +118,9 @@ def test_readme_shows_what_was_accepted(asked):
         text = file.read_text(encoding="utf-8") if file.exists() else ""
         shown = text.partition(readme.BEGIN)[2].partition(readme.END_MARK)[0]
         if asked.paper in shown and not readme.write(file, check=True, store=asked.store):
-            pytest.fail(f"{file}: not what was accepted; run `python -m replications readme`", False)
+            pytest.fail(
+                f"{file}: not what was accepted; run `python -m replications readme`", False
+            )
 
 
 def test_pictures_are_of_these_numbers(asked, tmp_path):
