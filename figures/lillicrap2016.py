@@ -290,7 +290,7 @@ FIGURES = {
         "Fig. 2a, b. MNIST digits, 784-1000-10 logistic units. a, Test error. Sparse: half of the "
         "readout's weights and of its feedback removed. b, Angle between the hidden updates of "
         "feedback alignment and of backprop at the same weights. Lines and bands: mean and 1 SD "
-        "over seeds. Diamonds: where the paper's training on 60,000 digits ends. The paper preset "
+        "over seeds. Diamonds: where the paper's training on 60,000 digits ends. The full preset "
         "trains on these; the quick preset has 4,000 digits, so its curves end higher.",
     ),
     "fig2_nonlinear": Figure(

@@ -61,8 +61,20 @@ CIFAR = {
 # A column that has an experiment of its own.
 APART = {("mnist_100x240", INDIRECT.arm): "mnist_100x240_indirect"}
 
-TINTS = {"reproduced": "#CDEBDF", "inconclusive": "#F6E7C1", "not reproduced": "#EBCFDD"}
-MARKS = {"reproduced": "✔", "inconclusive": "?", "not reproduced": "✘"}
+TINTS = {
+    "reproduced": "#CDEBDF",
+    "near": "#D6E6F2",
+    "inconclusive": "#F6E7C1",
+    "incomplete": "#EFEFEF",
+    "not reproduced": "#EBCFDD",
+}
+MARKS = {
+    "reproduced": "✔",
+    "near": "≈",
+    "inconclusive": "?",
+    "incomplete": "…",
+    "not reproduced": "✘",
+}
 
 
 def _cells(ends: "DataFrame", rows: Mapping[str, str]) -> list["_Cell"]:
@@ -94,7 +106,7 @@ class _Cell(NamedTuple):
         spread = f" ± {test.sd:.2f}" if isfinite(test.sd) else ""
         ours = f"{test.mean:.2f}{spread} ({self.train.mean:.2f}), n = {test.n}"
         ours += f", {test.diverged} diverged" if test.diverged else ""
-        mark = f" {MARKS[test.verdict]}" if test.verdict else ""
+        mark = f" {MARKS[test.verdict]}" if test.verdict in MARKS else ""
         if not test.place:  # no cell of the paper's
             return ours, "", ""
         if not isfinite(test.published):
@@ -142,7 +154,7 @@ def table(rows: Mapping[str, str], tables: Tables, published: PublishedValues) -
         axes.axhline(k, color=style.FAINT, linewidth=0.5)
     for cell in cells:
         k, i = models.index(cell.model), shown.index(cell.look)
-        if cell.test.verdict:
+        if cell.test.verdict in TINTS:
             tint = TINTS[cell.test.verdict]
             axes.add_patch(Rectangle((0.8 + i, k), 1, 1, facecolor=tint, edgecolor="white"))
         ours, theirs, difference = cell.texts
@@ -155,7 +167,7 @@ def table(rows: Mapping[str, str], tables: Tables, published: PublishedValues) -
     place = next(p.table for key, p in published.items() if key[0] in rows)
     absent = [model for model in rows.values() if model not in models]
     colours = (
-        "green ✔: within the margin of the paper's number, sand ?: undecided, rose ✘: outside"
+        "green ✔: agrees with the paper, blue ≈: near, sand ?: open, rose ✘: differs, grey …: too few runs"
         if any(cell.test.verdict for cell in cells)
         else "no colours: another training set than the paper's"
     )
@@ -323,11 +335,11 @@ def _table(rows: Mapping[str, str], caption: str) -> Figure:
 
 _CELLS = dedent("""\
     Test error at the end of training in %, mean and 1 SD over seeds, the training error in
-    brackets; below it the published number, and the difference. Colour: the 90 % interval of our mean
-    lies within the declared margin of the published number (green), outside (rose), or neither (sand); where the
-    paper saw no convergence, every run is above 50 %. Indirect feedback is a column of ours.""").replace(
-    "\n", " "
-)
+    brackets; below it the published number, and the difference. Colour: the two means differ by no more
+    than both spreads explain and than the published spread of the row (green), by more than the spreads
+    explain (blue: near), by more than the row's spread (sand: open), or by more than either (rose); grey
+    where runs are lacking. Where the paper saw no convergence, every run is above 50 %. Indirect feedback
+    is a column of ours.""").replace("\n", " ")
 
 
 _HALVED = (
@@ -365,7 +377,7 @@ FIGURES = {
         error_curves,
         ("mnist_2x800", "mnist_2x800_frozen"),
         "Fig. 3. Test error (lines) and training error (dots) of a 2x800 tanh net on MNIST. a, The first "
-        "hidden layer, drawn at random, does not learn at first (in the paper preset for 100 passes of "
+        "hidden layer, drawn at random, does not learn at first (in the full preset for 100 passes of "
         "299, in the quick one for 5 of 10) and then does. b, Normal training. Diamonds: the published test "
         "error at the end of training on 60,000 digits; the quick preset has 4,000, so its curves end higher.",
     ),

@@ -52,6 +52,37 @@ def students_interval(mean: float, sd: float, n: int, confidence: float = 0.95) 
     return Interval(mean, mean - half, mean + half)
 
 
+def welch_interval(
+    x: Values, y: Values, confidence: float = 0.95, region: Region = ANYWHERE
+) -> Interval:
+    """Welch's interval of the difference of two means, of runs that are no pairs.
+
+    Unbounded where one side has a single run. A value that is not finite carries the difference there
+    as in ``mean_interval``.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        far = [value for value in (*x, *-y) if not isfinite(value)]
+        return mean_interval([far[0], far[0]], confidence, region)
+    difference = float(x.mean() - y.mean())
+    if min(len(x), len(y)) < 2:
+        return Interval(difference, -inf, inf)
+    half = welch_half_width(
+        (float(x.std(ddof=1)), len(x)), (float(y.std(ddof=1)), len(y)), confidence
+    )
+    return Interval(difference, difference - half, difference + half)
+
+
+def welch_half_width(a: tuple[float, int], b: tuple[float, int], confidence: float = 0.95) -> float:
+    """Half of Welch's interval from two (standard deviation, n): a mean known exactly has deviation 0."""
+    variances = [(sd**2 / n, n) for sd, n in (a, b)]
+    total = sum(v for v, _ in variances)
+    if total == 0:
+        return 0.0
+    freedom = total**2 / sum(v**2 / max(n - 1, 1) for v, n in variances if v > 0)
+    return float(scipy.special.stdtrit(freedom, (1 + confidence) / 2)) * sqrt(total)
+
+
 def median_interval(values: Values, confidence: float = 0.95) -> Interval:
     """The order statistics that hold the median with at least ``confidence``, exactly.
 

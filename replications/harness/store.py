@@ -99,8 +99,13 @@ class Store:
 
     def log(self, preset: str, rule: str, *parts: str) -> Path:
         """What a job said."""
-        return self.preset(preset).joinpath("logs", rule, *parts).with_suffix(".log")
+        return self._of_job(preset, "logs", rule, *parts, suffix="log")
 
     def benchmark(self, preset: str, rule: str, *parts: str) -> Path:
         """What a job cost."""
-        return self.preset(preset).joinpath("benchmarks", rule, *parts).with_suffix(".tsv")
+        return self._of_job(preset, "benchmarks", rule, *parts, suffix="tsv")
+
+    def _of_job(self, preset: str, *parts: str, suffix: str) -> Path:
+        # No ``with_suffix``: the name of an arm may have a dot in it.
+        *folders, name = parts
+        return self.preset(preset).joinpath(*folders, f"{name}.{suffix}")

@@ -4,7 +4,7 @@
 rule judge:
     input:
         numbers=numbers,
-        declared=declared,
+        declared=declared("claims", "published"),
     output:
         STORE.verdicts("{preset}", P),
     log:
@@ -13,6 +13,7 @@ rule judge:
         "../../environment.yml"
     params:
         code=code("replications.harness.judging.verdicts"),
+        as_published=as_published,
         results=results_folder,
         accepted=of_accepted,
     message:
@@ -54,9 +55,12 @@ rule check:
         verdicts=STORE.verdicts("{preset}", P),
         fingerprints=fingerprints_of_paper,
         accepted=accepted_files,
-        declared=declared,
+        declared=declared("experiments", "claims", "published"),
         shown=shown,
-        test=local("tests/regression/check_accepted.py"),
+        test=[
+            local(f"tests/regression/{name}")
+            for name in ("check_accepted.py", "conftest.py", "pytest.ini")
+        ],
     output:
         report(
             STORE.check("{preset}", P),
@@ -75,8 +79,7 @@ rule check:
         accepted=of_accepted,
     message:
         "Check {wildcards.paper} against its accepted results, {wildcards.preset}"
-    # A red check leaves no file behind: Snakemake removes what a failed job has written.
     shell:
         "logged {log} python -m pytest -c tests/regression/pytest.ini tests/regression/check_accepted.py"
         " --paper {wildcards.paper} --preset {wildcards.preset} {params.accepted} --results {params.results}"
-        " && cp {log} {output}"
+        " --report {output}"

@@ -6,8 +6,8 @@ their number is due).
 """
 
 from collections.abc import Mapping, Sequence
-from math import inf
-from typing import Any, Literal, cast
+from math import inf, sqrt
+from typing import Any, Literal, NamedTuple, cast
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -26,6 +26,8 @@ from replications.harness.region import Region
 from replications.harness.store import Store
 
 Preset = Literal["quick", "full"]
+# Of every interval, unless a paper states a level of its own (a t-test at p < 1e-3: 0.999).
+CONFIDENCE = 0.95
 
 
 class At(Strict):
@@ -104,10 +106,13 @@ class Quantity(Strict):
 class Part(Strict):
     """A quantity, how seeds are joined, and the region that the interval must lie in.
 
-    ``minus`` and ``over`` name a second quantity, paired by seed; they say only what differs from
-    the first. The mean of ``over`` is the geometric one. ``trend`` gives arms an x: Spearman's
-    correlation over them, per seed. The region is ``below``, ``above`` or both, or ``around`` +-
-    ``margin``. ``worst`` joins by the run nearest to leaving the region, for identities.
+    ``minus`` and ``over`` name a second quantity; they say only what differs from the first. Two
+    quantities of the same runs are paired; those of two arms are not, though their seeds have the
+    same numbers: such pairs share the order of the data and little else (measured correlations of .02
+    to .42), and pairing would halve the degrees of freedom. The mean of ``over`` is the geometric
+    one. ``trend`` gives arms an x: Spearman's correlation over them, per seed. The region is
+    ``below``, ``above`` or both, or ``around`` +- ``margin``. ``worst`` joins by the run nearest to
+    leaving the region: what must hold in every run.
     """
 
     value: Quantity
@@ -120,14 +125,13 @@ class Part(Strict):
     # ``published``: the number that the paper gives for this quantity.
     around: FiniteFloat | Literal["published"] = 0.0
     margin: FiniteFloat | None = Field(default=None, gt=0)
-    confidence: float = Field(gt=0.5, lt=1)
+    confidence: float = Field(default=CONFIDENCE, gt=0.5, lt=1)
 
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("value"), dict):
             return data
-        data = {"confidence": 0.95 if data.get("margin") is None else 0.9, **data}
         if data.get("trend"):
             data["value"] = {"arm": "", **data["value"]}
         for other in ("minus", "over"):
@@ -139,6 +143,8 @@ class Part(Strict):
     def _one_meaning(self) -> "Part":
         if sum(other is not None for other in (self.minus, self.over, self.trend)) > 1:
             raise ValueError("at most one of minus, over, trend")
+        if self.aggregate != "mean" and (self.minus or self.over) and not self.paired:
+            raise ValueError(f"a {self.aggregate} over runs is of one arm, not of two")
         bounded = self.below is not None or self.above is not None
         if bounded == (self.margin is not None):
             raise ValueError("the region is either below and/or above, or a margin")
@@ -167,6 +173,11 @@ class Part(Strict):
             return [self.value.model_copy(update={"arm": arm}) for arm in self.trend]
         return [self.value, *(other for other in (self.minus, self.over) if other)]
 
+    @property
+    def paired(self) -> bool:
+        """Whether its quantities are of the same runs."""
+        return len({(q.experiment, q.arm) for q in self.quantities}) == 1 or self.trend is not None
+
     def __str__(self) -> str:
         text = {"mean": "", "median": "median ", "worst": "worst run's "}[self.aggregate]
         text += "rank correlation with " if self.trend else ""
@@ -187,10 +198,48 @@ class Part(Strict):
 
 
 class Saying(Strict):
-    """What a claim says under one preset, where that differs."""
+    """What a claim says under one preset, where that differs: other parts have words of their own."""
 
     statement: str | None = None
     parts: list[Part] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _words_of_its_own(self) -> "Saying":
+        if (self.parts is None) != (self.statement is None):
+            raise ValueError(
+                "parts of a preset need a statement of their own, and the other way round"
+            )
+        return self
+
+
+class Control(Strict):
+    """Where a claim should not hold: the same parts, with other arms, experiments or records.
+
+    A claim that its control passes as well could not have failed, and counts for nothing.
+    """
+
+    # Why it should not hold there, in a few words.
+    why: str
+    arms: dict[str, str] = {}
+    experiments: dict[str, str] = {}
+    at: At | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "Control":
+        if not (self.arms or self.experiments or self.at):
+            raise ValueError("a control changes arms, experiments or at")
+        return self
+
+    def of(self, part: Part) -> Part:
+        """The same part of the control."""
+        return part.model_copy(update={"value": self._changed(part.value)})
+
+    def _changed(self, q: Quantity) -> Quantity:
+        changed: dict[str, Any] = {
+            "arm": self.arms.get(q.arm, q.arm),
+            "experiment": self.experiments.get(q.experiment, q.experiment),
+        }
+        return q.model_copy(update=changed | ({"at": self.at} if self.at else {}))
 
 
 class Said(Strict):
@@ -211,6 +260,19 @@ class Claim(Strict):
     parts: list[Part] = Field(min_length=1)
     # Null: the claim cannot be judged under that preset, and is left out of its verdicts.
     presets: dict[Preset, Saying | None] = Field(default_factory=dict)
+    # What the code implements, exactly: shown apart, and not counted among what was reproduced.
+    identity: bool = False
+    control: Control | None = None
+    # Where the number of runs was chosen after a look at results.
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _can_fail(self) -> "Claim":
+        if self.identity == (self.control is not None):
+            raise ValueError(
+                f"{self.id}: a claim needs a control for which it should not hold, an identity has none"
+            )
+        return self
 
     def under(self, preset: str) -> tuple[str, list[Part]]:
         """The statement and the parts under ``preset``; no parts where it says nothing."""
@@ -223,16 +285,33 @@ class Claim(Strict):
 class Agreement(Strict):
     """When a number of ours agrees with the paper's, for all numbers of one table of the paper.
 
-    The interval of our mean at ``confidence`` must lie within ``margin`` of the published number;
-    where the paper saw no convergence, every run must end above ``stuck_above``.
+    It *agrees* if the means differ by at most ``margin`` and by no more than both spreads explain, at
+    ``confidence`` (Welch). It is *near* if it is within the margin, but its difference is more than
+    the spreads explain: print lies outside. Beyond the margin it is open where the spreads could
+    explain it, and differs where they could not. ``margin``: a number, or ``published_sd``, the root mean
+    square of the spreads that the paper gives for the row (the experiment). ``runs``: how many runs we
+    take a published mean to be of, where the paper does not say. Where the paper saw no convergence,
+    every run must end above ``stuck_above``.
     """
 
     table: str
     measure: MeasureName
     scale: Literal["plain", "log10", "percent", "accuracy"] = "plain"
-    margin: FiniteFloat = Field(gt=0)
-    confidence: float = Field(default=0.9, gt=0.5, lt=1)
+    margin: FiniteFloat | Literal["published_sd"]
+    # How the margin was set, from published numbers alone.
+    why: str
+    confidence: float = Field(default=CONFIDENCE, gt=0.5, lt=1)
+    runs: int = Field(default=1, ge=1)
     stuck_above: FiniteFloat | None = None
+
+
+class Comparison(NamedTuple):
+    """A number of ours that is to agree with one of the paper's."""
+
+    quantity: Quantity
+    published: Published
+    rule: Agreement
+    margin: float
 
 
 class Claims(Strict):
@@ -323,52 +402,53 @@ def at_published_scale(paper: str, experiment: str, preset: str, store: Store = 
     return preset == "full" or same_in_both(paper, experiment, store)
 
 
-def agreement_parts(
+def comparisons(
     paper: str, preset: str, store: Store = Store()
-) -> dict[tuple[str, str, str], Part]:
-    """For every published number that is to agree with ours under ``preset``: the part that says so."""
+) -> dict[tuple[str, str, str], Comparison]:
+    """Every published number that is to agree with ours under ``preset``, and by which rule.
+
+    Raises UserError where the paper gives no spread that a margin could be taken from.
+    """
     found = {}
-    rules = read_claims(paper, store).agreement
+    rules = {(r.table, r.measure): r for r in read_claims(paper, store).agreement}
     known = recorded(paper, preset, store)
-    for key, number in read_published(paper, store).items():
-        for rule in rules:
-            if (number.table, number.measure) != (rule.table, rule.measure):
-                continue
-            if number.arm not in known.get(number.experiment, {}):
-                continue
-            if at_published_scale(paper, number.experiment, preset, store):
-                found[key] = _agreement_part(number, rule)
+    numbers = read_published(paper, store)
+    for key, number in numbers.items():
+        rule = rules.get((number.table, number.measure))
+        if rule is None or number.arm not in known.get(number.experiment, {}):
+            continue
+        if at_published_scale(paper, number.experiment, preset, store):
+            q = {"experiment": number.experiment, "arm": number.arm, "measure": rule.measure}
+            quantity = Quantity.model_validate({**q, "scale": rule.scale})
+            found[key] = Comparison(quantity, number, rule, _margin(paper, number, rule, numbers))
     return found
 
 
-def _agreement_part(number: Published, rule: Agreement) -> Part:
-    value = {
-        "experiment": number.experiment,
-        "arm": number.arm,
-        "measure": rule.measure,
-        "scale": rule.scale,
-    }
+def _margin(paper: str, number: Published, rule: Agreement, numbers: Numbers) -> float:
+    if rule.margin != "published_sd":
+        return float(rule.margin)
     if number.value is None:
-        return Part.model_validate(
-            {"value": value, "aggregate": "worst", "above": rule.stuck_above}
+        return inf  # not compared by a margin
+    row = [n.sd for key, n in numbers.items() if key[0] == number.experiment and n.sd is not None]
+    if not row:
+        raise UserError(
+            f"replications/{paper}/claims.yaml: agreement with {rule.table}: margin: published.yaml has "
+            f"no spread for {number.experiment}; give a number"
         )
-    return Part.model_validate(
-        {
-            "value": value,
-            "around": number.scaled(rule.scale),
-            "margin": rule.margin,
-            "confidence": rule.confidence,
-        }
-    )
+    return sqrt(sum(sd**2 for sd in row) / len(row))
 
 
 def check_claims(paper: str, preset: str, store: Store = Store()) -> None:
     """Raise UserError where a claim names an experiment, arm or measure that is not recorded."""
     known = recorded(paper, preset, store)
     for claim in read_claims(paper, store).claims:
-        for q in (q for part in claim.under(preset)[1] for q in part.quantities):
-            where = f"replications/{paper}/claims.yaml: claim {claim.id} ({preset})"
-            _check_quantity(q, where, known)
+        where = f"replications/{paper}/claims.yaml: claim {claim.id} ({preset})"
+        for part in claim.under(preset)[1]:
+            for q in part.quantities:
+                _check_quantity(q, where, known)
+            if claim.control:
+                _check_quantity(claim.control.of(part).quantities[0], f"{where}: control", known)
+    comparisons(paper, preset, store)
 
 
 def _check_quantity(

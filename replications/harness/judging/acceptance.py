@@ -178,7 +178,8 @@ def _of_full_scale(paper: str, store: Store, passes: int) -> Proposal:
         elif name in experiments.kept(paper, store):
             new.changes.append(f"{name}: not run, the accepted results stay")
             records = verdicts.read_records(store.kept(paper, "full", name, "runs"))
-            new.cells |= {key: c for key, c in before.items() if key.startswith(f"{name}/")}
+            stay = {key: c for key, c in before.items() if key.startswith(f"{name}/")}
+            new.cells |= _standing(new, stay, cells, store)
         else:
             new.changes.append(f"{name}: not run")
             records = None
@@ -189,6 +190,19 @@ def _of_full_scale(paper: str, store: Store, passes: int) -> Proposal:
     new.judged = dict(verdicts.by_id(judged))
     new.texts["not_run.csv"] = pd.DataFrame(lacking, columns=LACK).to_csv(index=False)
     return new
+
+
+def _standing(
+    new: Proposal, stay: manifests.Cells, cells: Sequence[Cell], store: Store
+) -> manifests.Cells:
+    """Entries of cells that stay, with today's code where their fingerprints stand under it."""
+    paper, name = cells[0].paper, cells[0].experiment
+    if name not in manifests.unproven(paper, store):
+        return stay
+    moved = _changed(fingerprints.of_cells(cells), store.kept(paper, "full", name, "fingerprints"))
+    new.changes += [f"{line} (today's code makes other runs)" for line in moved]
+    now = {} if moved else manifests.stands(cells)
+    return {key: {**entry, **now.get(key, {})} for key, entry in stay.items()}
 
 
 def _renew(
@@ -204,7 +218,8 @@ def _renew(
     table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
     table = table[table["seed"].isin(seeds)]
     prints = fingerprints.of_cells(cells)
-    entries = {f"{name}/{arm}": _entry(runs[arm]) for arm in arms}
+    standing = manifests.stands(cells)
+    entries = {cell.key: {**_entry(runs[cell.arm]), **standing[cell.key]} for cell in cells}
     old, note = _beside(cells, seeds, prints, store)
     new.changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds{note}")
     if old is not None:

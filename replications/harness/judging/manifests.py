@@ -11,20 +11,23 @@ import difflib
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from replications.harness.declared import experiments
+from replications.harness.declared.experiments import Cell
 from replications.harness.declared.reading import Loader, read_yaml
 from replications.harness.errors import UserError
 from replications.harness.store import Store
 from replications.harness.training import provenance
 
 MANIFEST = "manifest.json"
-# Cell -> {"spec_digest": ..., "origins": [...]}.
+# Cell -> {"spec_digest": ..., "origins": [...]}; at full scale also "stands_with": the code and the versions
+# with which its fingerprint was last seen to stand.
 Cells = dict[str, dict[str, Any]]
 _KEYS = ("arm", "seed")
 
@@ -121,6 +124,25 @@ def _difference(file: Path, accepted: str | None) -> list[str]:
             changed = difflib.unified_diff(text.splitlines(), new, lineterm="", n=0)
             return [f"  {line}" for line in changed if not line.startswith(("---", "+++", "@@"))]
     return ["  git does not know the one accepted"]
+
+
+def stands(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
+    """What the manifest says of cells whose fingerprints stand today."""
+    return {cell.key: {"stands_with": provenance.code_and_versions(cell)} for cell in cells}
+
+
+def unproven(paper: str, store: Store = Store()) -> list[str]:
+    """The experiments kept at full scale whose fingerprints must be taken: where the code or the versions
+    are not those with which they were last seen to stand."""
+    known = read_manifest(paper, "full", store).cells
+    return [
+        name
+        for name in experiments.kept(paper, store)
+        for now in [stands(experiments.cells_of(paper, name, "full", store))]
+        if any(
+            known.get(key, {}).get("stands_with") != one["stands_with"] for key, one in now.items()
+        )
+    ]
 
 
 def records_digests(text: str) -> dict[tuple[str, int], str]:

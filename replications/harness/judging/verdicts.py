@@ -2,12 +2,15 @@
 
 A claim says that a quantity lies in a region declared in advance. It is *reproduced* if the whole
 confidence interval lies in the region, *not reproduced* if the interval lies outside it, and
-*inconclusive* otherwise. Equivalence (two one-sided tests at 5 %) is the 90 % interval of a
-difference within the margin; an ordering is an interval of a difference that excludes 0; a t-test
-at p < 1e-3 is the 99.9 % interval.
+*inconclusive* otherwise. All intervals are 95 %, two-sided: a bound is tested at 2.5 %, equivalence (a
+margin) by two such tests. It is judged at the declared number of runs and only there: before, it is
+*incomplete*, and later seeds are left out. One run is never judged.
 
-Nothing is dropped: a run that diverged (NaN), or that lacks its pair, counts as the infinity outside
-the region, which makes a mean infinite and shifts a median by one rank.
+A claim whose control passes as well (``declared.claims.Control``) is *without power*. A number that is
+to agree with the paper's can also be *near* (``declared.claims.Agreement``).
+
+Nothing is dropped: a run that diverged (NaN) counts as the infinity outside the region, which makes a
+mean infinite and shifts a median by one rank.
 """
 
 import json
@@ -24,10 +27,11 @@ import scipy
 from replications.harness import statistics
 from replications.harness.declared import experiments
 from replications.harness.declared.claims import (
+    Comparison,
     Part,
-    agreement_parts,
     at_published_scale,
     check_claims,
+    comparisons,
     published_value,
     published_words,
     read_claims,
@@ -40,11 +44,20 @@ from replications.harness.region import Region
 from replications.harness.store import Store
 from replications.harness.tables import read_table, tall
 
-Verdict = Literal["reproduced", "inconclusive", "not run", "not reproduced"]
+Verdict = Literal["reproduced", "near", "inconclusive", "incomplete", "not run", "not reproduced"]
 # From the best to the worst. One part that fails decides a claim, whatever else has not been run.
-VERDICTS: tuple[Verdict, ...] = ("reproduced", "inconclusive", "not run", "not reproduced")
+VERDICTS: tuple[Verdict, ...] = (
+    "reproduced",
+    "near",
+    "inconclusive",
+    "incomplete",
+    "not run",
+    "not reproduced",
+)
 # An experiment's tidy table; None where it has not been run at full scale.
 Table = Callable[[str], pd.DataFrame | None]
+# How many runs an (experiment, arm) is declared to have.
+Declared = Callable[[str, str], int]
 Judged = dict[str, list[dict[str, Any]]]
 
 
@@ -66,61 +79,129 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=VERDICTS.index)
 
 
-def judge_part(
-    part: Part, table: Table, join: Literal["outer", "inner"] = "outer"
-) -> dict[str, Any]:
-    """Judge a part: its estimate, interval and verdict, for JSON. ``table`` gives an experiment's.
+def judge_part(part: Part, table: Table, declared: Declared) -> dict[str, Any]:
+    """Judge a part: its estimate, interval and verdict, for JSON.
 
-    Seeds that only one side has stay, as NaN; with ``inner`` they are left out.
+    ``table`` gives an experiment's tidy table; ``declared`` the number of runs of an (experiment, arm).
     """
+    runs = min(declared(q.experiment, q.arm) for q in part.quantities)
     shown: dict[str, Any] = {
         "quantity": str(part),
         "experiment": part.value.experiment,
         "confidence": part.confidence,
         "region": part.region_text,
+        "declared": runs,
     }
     columns = []
     for q in part.quantities:
         content = table(q.experiment)
         if content is None:
             return {**shown, **_NOTHING, "verdict": "not run"}
-        columns.append(per_seed(q, content))
-    paired = pd.concat(columns, axis=1, join=join).to_numpy()
-    if not len(paired):
-        return {**shown, **_NOTHING, "verdict": "not run"}
-    x = paired[:, 0]
-    if part.minus:
-        x = x - paired[:, 1]
-    elif part.over:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            x = np.log(x) - np.log(paired[:, 1])
-    elif part.trend:
-        x = np.array([_spearman(list(part.trend.values()), row) for row in paired])
-    region = part.region
-    if part.over:
-        low = log(region.low) if region.low > 0 else -inf
-        region = Region(low, log(region.high) if region.high < inf else inf)
-    diverged = np.isnan(x)
-    x = np.where(diverged, -inf if region.high == inf else inf, x)
-    estimate = {
-        "mean": partial(statistics.mean_interval, confidence=part.confidence, region=region),
-        "median": partial(statistics.median_interval, confidence=part.confidence),
-        "worst": partial(statistics.worst, region=region),
-    }[part.aggregate]
-    interval = estimate(x)
+        found = per_seed(q, content)
+        columns.append(found[found.index < declared(q.experiment, q.arm)])
+    interval, diverged = _estimate(part, columns)
     value, *bounds = (_number(v) for v in (np.exp(interval) if part.over else interval))
+    n = min(len(column) for column in columns)
     return {
         **shown,
         "estimate": value,
         "interval": bounds,
-        "n": len(x),
-        "diverged": int(diverged.sum()),
-        "verdict": verdict(interval, region),
+        "n": n,
+        "diverged": diverged,
+        "verdict": verdict(interval, _region(part)) if _enough(n, runs) else "incomplete",
     }
+
+
+def _enough(n: int, declared: int) -> bool:
+    """Whether there are as many runs as were declared; one run is never enough for a verdict."""
+    return n >= max(declared, 2)
 
 
 # What is known of a part whose experiment has not been run.
 _NOTHING: dict[str, Any] = {"estimate": None, "interval": [None, None], "n": 0, "diverged": 0}
+
+
+def _region(part: Part) -> Region:
+    """The region of what is estimated: of a ratio, the logarithm."""
+    region = part.region
+    if not part.over:
+        return region
+    low = log(region.low) if region.low > 0 else -inf
+    return Region(low, log(region.high) if region.high < inf else inf)
+
+
+def _estimate(part: Part, columns: Sequence[pd.Series]) -> tuple[statistics.Interval, int]:
+    """The interval of a part's quantity, and how many runs diverged."""
+    region = _region(part)
+    outside = -inf if region.high == inf else inf
+    if part.over:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            columns = [np.log(column) for column in columns]
+    if part.paired:
+        pairs = pd.concat(columns, axis=1).to_numpy()
+        if part.trend:
+            x = np.array([_spearman(list(part.trend.values()), row) for row in pairs])
+        else:
+            x = pairs[:, 0] - pairs[:, 1] if pairs.shape[1] > 1 else pairs[:, 0]
+        diverged = np.isnan(x)
+        x = np.where(diverged, outside, x)
+        estimate = {
+            "mean": partial(statistics.mean_interval, confidence=part.confidence, region=region),
+            "median": partial(statistics.median_interval, confidence=part.confidence),
+            "worst": partial(statistics.worst, region=region),
+        }[part.aggregate]
+        return estimate(x), int(diverged.sum())
+    first, second = (column.to_numpy() for column in columns)
+    diverged_runs = int(np.isnan(first).sum() + np.isnan(second).sum())
+    first = np.where(np.isnan(first), outside, first)
+    second = np.where(np.isnan(second), -outside, second)
+    found = statistics.welch_interval(first, second, part.confidence, region)
+    return found, diverged_runs
+
+
+def compare(one: Comparison, table: Table, declared: Declared) -> dict[str, Any]:
+    """Judge whether a number of ours agrees with the paper's, for JSON; see ``Agreement``."""
+    q, said, rule = one.quantity, one.published, one.rule
+    if said.value is None:
+        data = {"value": q.model_dump(), "aggregate": "worst", "above": rule.stuck_above}
+        stuck = judge_part(Part.model_validate(data), table, declared)
+        return {**stuck, "published": None}
+    value = float(said.scaled(rule.scale) or 0.0)
+    runs = declared(q.experiment, q.arm)
+    margin = f"{value:g} ± {one.margin:.2g}"
+    shown: dict[str, Any] = {
+        "quantity": f"{q} {q.at}",
+        "experiment": q.experiment,
+        "confidence": rule.confidence,
+        "region": margin,
+        "declared": runs,
+        "published": said.value,
+    }
+    content = table(q.experiment)
+    if content is None:
+        return {**shown, **_NOTHING, "verdict": "not run"}
+    found = per_seed(q, content)
+    x = found[found.index < runs].to_numpy()
+    interval = statistics.mean_interval(x, rule.confidence)
+    estimate, *bounds = (_number(v) for v in interval)
+    shown |= {"estimate": estimate, "interval": bounds, "n": len(x)}
+    shown["diverged"] = int(np.isnan(x).sum())
+    if not _enough(len(x), runs):
+        return {**shown, "verdict": "incomplete"}
+    if not np.isfinite(x).all():
+        return {**shown, "verdict": "not reproduced"}
+    ours = (float(x.std(ddof=1)) if len(x) > 1 else inf, len(x))
+    theirs = (said.sd or 0.0, said.n or rule.runs)
+    explained = statistics.welch_half_width(ours, theirs, rule.confidence)
+    difference = abs(float(x.mean()) - value)
+    within, compatible = difference <= one.margin, difference <= explained
+    verdicts: dict[tuple[bool, bool], Verdict] = {
+        (True, True): "reproduced",
+        (True, False): "near",
+        (False, True): "inconclusive",
+        (False, False): "not reproduced",
+    }
+    return {**shown, "verdict": verdicts[within, compatible]}
 
 
 def _spearman(x: list[float], y: np.ndarray) -> float:
@@ -138,43 +219,54 @@ def _number(value: float) -> float | None:
 def judge_tables(paper: str, preset: str, table: Table, store: Store = Store()) -> Judged:
     """Judge a paper from tables at hand: its ``claims``, and its ``numbers`` that are to agree.
 
-    Two experiments may have been accepted with different seeds, and are compared over those that
-    both have. Raises UserError.
+    Raises UserError.
     """
     check_claims(paper, preset, store)
     numbers = read_published(paper, store)
-    join: Literal["outer", "inner"] = "inner" if preset == "full" else "outer"
+
+    @cache
+    def declared(experiment: str, arm: str) -> int:
+        return experiments.cell(paper, experiment, arm, preset, store).spec.seeds
+
     claims = []
     for claim in read_claims(paper, store).claims:
         statement, parts = claim.under(preset)
         if not parts:
             continue
-        done = []
-        for part in parts:
+        done = [judge_part(part, table, declared) for part in parts]
+        for part, one in zip(parts, done, strict=True):
             scale = at_published_scale(paper, part.value.experiment, preset, store)
             said = published_value(part, numbers) if scale else None
-            known = None if said is None else _number(said)
-            done.append({**judge_part(part, table, join), "published": known})
+            one["published"] = None if said is None else _number(said)
+            if claim.control:
+                one["control"] = judge_part(claim.control.of(part), table, declared)["verdict"]
         text, certainty, source = published_words(claim, numbers)
+        controls = [one["control"] for one in done if claim.control]
         claims.append(
             {
                 "id": claim.id,
                 "place": claim.place,
                 "statement": " ".join(statement.split()),
                 "published": {"text": text, "certainty": certainty, "source": source},
+                "identity": claim.identity,
+                "control": claim.control.why if claim.control else "",
+                # Where the control has not been run either, nothing speaks against the claim.
+                "power": claim.identity or worst(controls) != "reproduced",
+                "note": claim.note,
                 "parts": done,
                 "verdict": worst([part["verdict"] for part in done]),
             }
         )
     agreeing = []
-    for key, part in agreement_parts(paper, preset, store).items():
-        found = judge_part(part, table, join)
+    for key, pair in comparisons(paper, preset, store).items():
+        found = compare(pair, table, declared)
         agreeing.append(
             {
                 "id": "/".join(key),
-                "place": numbers[key].place,
-                "statement": f"{numbers[key]} in the paper",
-                "parts": [{**found, "published": numbers[key].value}],
+                "place": pair.published.place,
+                "statement": f"{pair.published} in the paper",
+                "certainty": pair.published.certainty,
+                "parts": [found],
                 "verdict": found["verdict"],
             }
         )

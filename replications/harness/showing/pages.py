@@ -17,7 +17,9 @@ from replications.harness.store import Store
 
 SYMBOLS: dict[str, str] = {
     "reproduced": "✔",
+    "near": "≈",
     "inconclusive": "?",
+    "incomplete": "…",
     "not run": "-",
     "not reproduced": "✘",
 }
@@ -68,7 +70,7 @@ def verdicts_markdown(judged: Judged, preset: str) -> str:
     for claim in judged["claims"]:
         said = claim["published"]
         published = f"{said['text']} ({said['certainty']})"
-        head = [shown(claim["verdict"]), f"**{claim['id']}**", claim["place"]]
+        head = [_of_claim(claim), f"**{claim['id']}**", claim["place"]]
         lines.append(row([*head, claim["statement"], published, "", "", ""]))
         lines += [_part(part) for part in claim["parts"]]
     if judged["numbers"]:
@@ -79,6 +81,14 @@ def verdicts_markdown(judged: Judged, preset: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _of_claim(claim: Mapping[str, Any]) -> str:
+    """A claim's verdict, and what it is worth."""
+    text = shown(claim["verdict"])
+    if claim["identity"]:
+        return f"{text} (exact identity)"
+    return text if claim["power"] else f"{text}, without power: {claim['control']} passes as well"
+
+
 def _counts(judged: Sequence[Mapping[str, Any]]) -> str:
     found = [one["verdict"] for one in judged]
     seen = [v for v in VERDICTS if v in found or v != "not run"]
@@ -87,7 +97,10 @@ def _counts(judged: Sequence[Mapping[str, Any]]) -> str:
 
 def _part(part: Mapping[str, Any], place: str = "") -> str:
     number = "" if part["published"] is None else f"{part['published']:g}"
-    n = f"{part['n']}" + (f" ({part['diverged']} diverged)" if part["diverged"] else "")
+    n = f"{part['n']}"
+    if part["n"] < part["declared"]:
+        n += f" of {part['declared']} runs"
+    n += f" ({part['diverged']} diverged)" if part["diverged"] else ""
     quantity = f"{part['experiment']}: {part['quantity']}"
     cells = [shown(part["verdict"]), "", place, quantity, number, ours(part), n, part["region"]]
     return row(cells)

@@ -155,10 +155,10 @@ def _row(paper: str, preset: str, one: Any, published: Any, judged: list[str], s
     runs = f"{one.n:.0f}" + (f", {one.diverged:.0f} diverged" if one.diverged else "")
     ours = f"{one.mean:.2f}{spread} ({runs})"
     data = f"{cell.dataset}, {preset}" if cell.dataset else "synthetic"
-    name = f"{one.measure.replace('_', ' ')}{', ' + one.layer if one.layer else ''} ({one.unit})"
+    name = f"{one.measure}, {one.layer}" if one.layer else one.measure
     agrees = SYMBOLS[one.verdict] if one.verdict else ""
     return (
-        f"| {cell.experiment} | {cell.arm.replace('_', ' ')} | {name} | {data} "
+        f"| {cell.experiment} | {cell.arm.replace('_', ' ')} | {name.replace('_', ' ')} ({one.unit}) | {data} "
         # In ten columns a number would take three lines.
         f"| {ours.replace(' ', NO_BREAK)} | {interval.replace(' ', NO_BREAK)} "
         f"| {value:.2f} | {published.place}, {published.certainty} | {one.mean - value:+z.2f} "

@@ -1,6 +1,6 @@
 """What a cell does in its first updates, without its data: whether expensive results still hold.
 
-A cell of the preset paper takes hours and a download; its fingerprint takes seconds and none. It is
+A cell of the preset full takes hours and a download; its fingerprint takes seconds and none. It is
 the first losses of one seed, and the size of the weights after them, on noise in the shape of the
 cell's data set. It moves when a change of code would move the results.
 """

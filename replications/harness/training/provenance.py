@@ -52,6 +52,16 @@ def _program_digest(rule: str, files: tuple[Path, ...]) -> str:
     return sources.digest(files)
 
 
+def code_and_versions(cell: Cell) -> str:
+    """Sha256 over all but the spec that decides a cell's numbers: its sources, and what they run on."""
+    return hashlib.sha256(f"{source_digest(cell)}{_versions()}".encode()).hexdigest()
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
+
+
 def of_seeds(origins: Iterable[Origin]) -> dict[int, dict[str, Any]]:
     """Seed -> all that is known of where its numbers come from."""
     return {
@@ -83,11 +93,10 @@ def machine() -> dict[str, Any]:
     """The versions, the processor and the settings, as a manifest records them."""
     import jax
 
-    names = ("jax", "jaxlib", "flax", "optax", "numpy")
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in names},
+        "versions": _versions(),
         "device": str(jax.devices()[0].device_kind),
         "processor": _processor(),
         "instructions": _instructions(),
