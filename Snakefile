@@ -17,7 +17,7 @@ include: "workflow/rules/simulate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/docs.smk"
+include: "workflow/rules/site.smk"
 include: "workflow/rules/accepted.smk"
 
 

@@ -1,0 +1,27 @@
+"""The documentation as a site, its notebooks run: `snakemake site --cores 1`. No part of the default target."""
+
+
+rule site:
+    input:
+        sources("*.md"),
+        sources("CITATION.cff"),
+        sources("bioflax/**/*.py"),
+        sources("replications/*/*.md"),
+        sources("replications/*/*.png"),
+        sources("replications/*/*.yaml"),
+        sources("workflow/site/**/*"),
+    output:
+        html=directory("results/site"),
+        doctrees=temp(directory("results/site.doctrees")),
+    log:
+        "results/site.log",
+    conda:
+        "../site/environment.yml"
+    threads: 1
+    params:
+        code=code("workflow/site/conf.py", "workflow/site/colab.py"),
+    message:
+        "Build the documentation"
+    shell:
+        "NPROC=1 logged {log} python -m sphinx -W --keep-going -n -d {output.doctrees}"
+        " workflow/site {output.html}"
