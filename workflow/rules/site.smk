@@ -12,7 +12,7 @@ rule site:
         sources("workflow/site/**/*"),
     output:
         html=directory("results/site"),
-        doctrees=temp(directory("results/site.doctrees")),
+        build=temp(directory("results/site.build")),
     log:
         "results/site.log",
     conda:
@@ -23,5 +23,6 @@ rule site:
     message:
         "Build the documentation"
     shell:
-        "NPROC=1 logged {log} python -m sphinx -W --keep-going -n -d {output.doctrees}"
-        " workflow/site {output.html}"
+        "NPROC=1 logged {log} python -m sphinx -W --keep-going -n -d {output.build}/doctrees"
+        " workflow/site {output.build}/html && mkdir -p {output.html}"
+        " && cp -R {output.build}/html/. {output.html}"

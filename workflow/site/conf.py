@@ -19,6 +19,7 @@ os.environ["NPROC"] = "1"
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.util.inspect import signature, stringify_signature
 
 import bioflax
 from workflow.site.colab import HERE, NOTEBOOK, ROOT, repository
@@ -57,6 +58,7 @@ autodoc_preserve_defaults = True
 add_module_names = False
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -91,7 +93,8 @@ myst_substitutions = {
 
 INCLUDE = re.compile(r"^```\{include\} (\S+)$", re.MULTILINE)
 SILENT = re.compile(r"=(<(function|class)[^=]*>(\.init>)?|\w+\(\{\}\))(?=[,)])")
-TARGET = re.compile(r"(?<=\]\()([^)\s#]+)([^)\s]*)(?=\))")
+# Code, which stays as it is, or where a link or a picture leads.
+TARGET = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)|(?<=\]\()([^)\s#]+)([^)\s]*)(?=\))", re.DOTALL)
 
 
 def included() -> dict[Path, str]:
@@ -109,8 +112,8 @@ def link(app: Sphinx, path: Path, parent: str, content: list[str]) -> None:
     folder, pages = (app.srcdir / path).resolve().parent, included()
 
     def here(found: re.Match[str]) -> str:
-        to, anchor = found.groups()
-        if re.match(r"\w+:", to):
+        _, to, anchor = found.groups()
+        if to is None or re.match(r"\w+:", to):
             return found[0]
         file = (folder / to).resolve()
         page = pages.get(file, "/" + Path(os.path.relpath(file, HERE)).as_posix())
@@ -138,7 +141,10 @@ def short(
     returned: str | None,
 ) -> tuple[str | None, str | None]:
     """The arguments without the defaults that say nothing: functions, types, empty mappings."""
-    del app, what, name, of, options
+    del app, name, options
+    if what == "class" and arguments == "(*args, **kwargs)":  # those of Flax's metaclass
+        own = signature(of.__init__, bound_method=True)
+        arguments = stringify_signature(own, show_annotation=False)
     return arguments and SILENT.sub("=...", arguments), returned
 
 
