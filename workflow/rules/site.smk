@@ -11,8 +11,7 @@ rule site:
         sources("replications/*/*.yaml"),
         sources("workflow/site/**/*"),
     output:
-        html=directory("results/site"),
-        build=temp(directory("results/site.build")),
+        directory("results/site"),
     log:
         "results/site.log",
     conda:
@@ -23,6 +22,7 @@ rule site:
     message:
         "Build the documentation"
     shell:
-        "NPROC=1 logged {log} python -m sphinx -W --keep-going -n -d {output.build}/doctrees"
-        " workflow/site {output.build}/html && mkdir -p {output.html}"
-        " && cp -R {output.build}/html/. {output.html}"
+        "build=$(mktemp -d) && trap 'rm -rf $build' EXIT"
+        " && NPROC=1 logged {log} python -m sphinx -q -W --keep-going -n"
+        " -d $build/doctrees workflow/site $build/html"
+        " && mkdir -p {output} && cp -R $build/html/. {output}"

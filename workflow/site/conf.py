@@ -47,7 +47,8 @@ nitpick_ignore_regex = [("py:.*", r"(jax|flax|nnx)\..*")]
 myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
-nb_execution_raise_on_error = True
+# A cell that fails is a warning with its traceback, and so fails the build, after all other pages.
+nb_execution_show_tb = True
 nb_execution_timeout = 600
 nb_merge_streams = True
 
