@@ -36,9 +36,13 @@ shell.prefix(
 # Seconds each: a cluster would take longer to start them.
 localrules:
     all,
+    check,
+    check_accepted,
+    judge,
     restore,
     rulegraph,
     summary_page,
+    tabulate,
     verdicts,
     verdicts_page,
 
