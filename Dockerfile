@@ -12,7 +12,11 @@ RUN apt-get update \
 
 COPY requirements.lock /
 RUN pip install --no-cache-dir --require-hashes --requirement /requirements.lock \
+ && pip freeze > /constraints.txt \
  && git config --system --add safe.directory /workdir
+
+# A pod installs its storage plugin by itself: in the versions that are here.
+ENV PIP_CONSTRAINT=/constraints.txt
 
 # Where no home can be written: the files of a run belong to whoever mounts the folder.
 ENV HOME=/tmp \

@@ -113,8 +113,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404)
 
     def do_DELETE(self) -> None:
+        """Gone for who asks, and kept for who looks here."""
         self._body()
-        self._answer(200, b"{}")
+        if self.path.startswith("/api"):
+            self._answer(200, b"{}")
+        else:
+            self._answer(204)
 
     def _read(self) -> None:
         parts = urlsplit(self.path)

@@ -20,12 +20,14 @@ from pathlib import Path
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
 # Where Slurm looks when nothing in the environment says so: the steps of a job drop SLURM_CONF.
 DEFAULT = Path("/etc/slurm/slurm.conf")
+PORT = 16817
+PREFIX = "slurm-of-tests-"
 # No accounting: there is no database. Finished jobs are kept so that `squeue` still knows them.
 # A job larger than the node is refused at once instead of waiting for ever.
 CONFIG = """\
 ClusterName=local
 SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort=16817
+SlurmctldPort={port}
 SlurmdPort=16818
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 AuthType=auth/munge
@@ -87,7 +89,7 @@ def lacking() -> str:
         return f"no {', '.join(missing)} (Debian: munge slurmctld slurmd slurm-client)"
     if os.geteuid() != 0:
         return f"Slurm's daemons and {DEFAULT} need root"
-    if os.path.lexists(DEFAULT):
+    if os.path.lexists(DEFAULT) and not _left_behind():
         return f"{DEFAULT} is another cluster's"
     return ""
 
@@ -97,7 +99,7 @@ def cluster(cpus: int = 2) -> Iterator[Slurm]:
     """A cluster with a number of CPUs, for as long as the block runs."""
     with ExitStack() as stack:
         # Munge runs as its own user, who cannot enter a folder of mode 700.
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slurm-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
         folder.chmod(0o755)
         for name in ("munge", "slurmctld", "slurmd", "log"):
             (folder / name).mkdir()
@@ -106,6 +108,7 @@ def cluster(cpus: int = 2) -> Iterator[Slurm]:
         config.write_text(
             CONFIG.format(
                 host=socket.gethostname().partition(".")[0],
+                port=PORT,
                 folder=folder,
                 cpus=cpus,
                 memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20 - 512,
@@ -129,6 +132,13 @@ def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"not so after {seconds} s")
         time.sleep(0.2)
+
+
+def _left_behind() -> bool:
+    """Whether the link is that of a cluster of ours which was killed before it could clean up."""
+    with socket.socket() as tried:
+        alive = tried.connect_ex(("127.0.0.1", PORT)) == 0
+    return DEFAULT.is_symlink() and DEFAULT.readlink().parent.name.startswith(PREFIX) and not alive
 
 
 def _find(command: str) -> str | None:
@@ -162,6 +172,7 @@ def _munged(folder: Path) -> Iterator[None]:
 def _default(config: Path) -> Iterator[None]:
     made = not DEFAULT.parent.exists()
     DEFAULT.parent.mkdir(exist_ok=True)
+    DEFAULT.unlink(missing_ok=True)
     DEFAULT.symlink_to(config)
     try:
         yield
