@@ -126,7 +126,7 @@ def cluster(cpus: int = 2) -> Iterator[Slurm]:
             wait_until(slurm.idle)
 
 
-def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

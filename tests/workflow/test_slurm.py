@@ -40,22 +40,23 @@ def fresh(edited):
 def submit(checkout, *words: str) -> subprocess.Popen:
     """Snakemake through the profile, started."""
     command = [sys.executable, "-m", "snakemake", *words, *HERE]
-    # As on a cluster's login node: the daemons' own settings are not in the environment.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return subprocess.Popen(
-        [*command, "--profile", "workflow/profiles/slurm"],
-        cwd=checkout.folder,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with said(checkout).open("w") as log:
+        return subprocess.Popen(
+            [*command, "--profile", "workflow/profiles/slurm"],
+            cwd=checkout.folder,
+            env={**os.environ, "PATH": path},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
 
 
-def finish(process: subprocess.Popen) -> str:
-    said, _ = process.communicate(timeout=600)
-    assert process.returncode == 0, said
-    return said
+def said(checkout) -> Path:
+    return checkout.folder.parent / "said.txt"
+
+
+def finish(checkout, process: subprocess.Popen) -> None:
+    assert process.wait(timeout=900) == 0, said(checkout).read_text()
 
 
 def made(checkout) -> dict[str, bytes]:
@@ -76,7 +77,7 @@ def test_a_cluster_makes_every_file_of_a_local_run_bit_for_bit_in_a_job_for_cell
     slurm, ran, fresh
 ):
     before = slurm.submitted()
-    finish(submit(fresh, "tiny"))
+    finish(fresh, submit(fresh, "tiny"))
     assert made(fresh) == made(ran)
     assert len(made(ran)) > 10
     assert slurm.submitted() - before == 2
@@ -87,7 +88,8 @@ def test_a_cancelled_job_is_submitted_again(slurm, ran, fresh):
     process = submit(fresh, TABLE)
     local_slurm.wait_until(slurm.running)
     slurm.cancel(*slurm.running())
-    assert "Trying to restart" in finish(process)
+    finish(fresh, process)
+    assert "Trying to restart" in said(fresh).read_text()
     assert slurm.submitted() - before == 2
     assert the_cells(fresh) == the_cells(ran)
 
@@ -105,5 +107,5 @@ def test_after_a_killed_snakemake_and_its_cancelled_jobs_the_next_run_makes_the_
     assert not (fresh.folder / TABLE).exists()
     unlocked = fresh.snakemake("--unlock")
     assert unlocked.status == 0, unlocked.said
-    finish(submit(fresh, TABLE))
+    finish(fresh, submit(fresh, TABLE))
     assert the_cells(fresh) == the_cells(ran)
