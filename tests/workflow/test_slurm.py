@@ -37,18 +37,29 @@ def fresh(edited):
     return edited
 
 
-def submit(checkout, *words: str) -> subprocess.Popen:
-    """Snakemake through the profile, started."""
-    command = [sys.executable, "-m", "snakemake", *words, *HERE]
+@pytest.fixture
+def submit():
+    """Snakemake through the profile, started; it ends with the test, whatever becomes of that."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    with said(checkout).open("w") as log:
-        return subprocess.Popen(
-            [*command, "--profile", "workflow/profiles/slurm"],
-            cwd=checkout.folder,
-            env={**os.environ, "PATH": path},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    started = []
+
+    def start(checkout, *words: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "snakemake", *words, *HERE]
+        with said(checkout).open("w") as log:
+            process = subprocess.Popen(
+                [*command, "--profile", "workflow/profiles/slurm"],
+                cwd=checkout.folder,
+                env={**os.environ, "PATH": path},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def said(checkout) -> Path:
@@ -74,7 +85,7 @@ def the_cells(checkout) -> dict[str, bytes]:
 
 
 def test_a_cluster_makes_every_file_of_a_local_run_bit_for_bit_in_a_job_for_cells_and_one_for_plots(
-    slurm, ran, fresh
+    slurm, submit, ran, fresh
 ):
     before = slurm.submitted()
     finish(fresh, submit(fresh, "tiny"))
@@ -83,7 +94,7 @@ def test_a_cluster_makes_every_file_of_a_local_run_bit_for_bit_in_a_job_for_cell
     assert slurm.submitted() - before == 2
 
 
-def test_a_cancelled_job_is_submitted_again(slurm, ran, fresh):
+def test_a_cancelled_job_is_submitted_again(slurm, submit, ran, fresh):
     before = slurm.submitted()
     process = submit(fresh, TABLE)
     local_slurm.wait_until(slurm.running)
@@ -95,7 +106,7 @@ def test_a_cancelled_job_is_submitted_again(slurm, ran, fresh):
 
 
 def test_after_a_killed_snakemake_and_its_cancelled_jobs_the_next_run_makes_the_same(
-    slurm, ran, fresh
+    slurm, submit, ran, fresh
 ):
     process = submit(fresh, TABLE)
     local_slurm.wait_until(slurm.running)
