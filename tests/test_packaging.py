@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import bioflax
 
@@ -60,7 +61,18 @@ def test_a_conda_environment_says_what_pyproject_says(file, name, extra):
     assert environment["name"] == name
     assert python == f"python{PROJECT['requires-python']}"
     assert pip == "pip"
-    assert wheels["pip"] == [*PROJECT["dependencies"], *EXTRAS[extra]]
+    own = EXTRAS[extra]
+    assert wheels["pip"] == (own if extra == "workflow" else [*PROJECT["dependencies"], *own])
+
+
+def test_the_library_takes_every_newer_release_and_the_suite_a_range_of_those():
+    suite = {name(text): Requirement(text).specifier for text in EXTRAS["workflow"]}
+    for text in PROJECT["dependencies"]:
+        (lowest,) = Requirement(text).specifier
+        assert lowest.operator == ">="
+        operators = sorted(part.operator for part in suite[name(text)])
+        assert operators == ["<", ">="]
+        assert lowest.version in suite[name(text)]
 
 
 def test_the_library_needs_jax_and_flax_only():
@@ -78,7 +90,7 @@ def test_every_import_of_the_site_is_declared():
 
 
 def test_every_import_of_the_tests_is_declared():
-    assert imported("tests") <= declared("workflow", "docs", "test")
+    assert imported("tests") <= declared("workflow", "docs", "test", "test-library")
 
 
 def test_nothing_is_declared_that_is_not_used():
@@ -99,9 +111,12 @@ def test_every_package_of_the_library_is_installed():
     assert set(packages) == {str(path).replace("/", ".") for path in found}
 
 
-def test_versions_agree():
+def test_the_version_is_said_in_one_place_and_cited():
+    assert PROJECT["dynamic"] == ["version"]
+    dynamic = PYPROJECT["tool"]["setuptools"]["dynamic"]
+    assert dynamic == {"version": {"attr": "bioflax.__version__"}}
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert PROJECT["version"] == citation["version"] == bioflax.__version__
+    assert citation["version"] == bioflax.__version__
     assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == (
         bioflax.__version__
     )
