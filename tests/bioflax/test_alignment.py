@@ -11,7 +11,7 @@ from flax import nnx
 
 import bioflax
 from bioflax._direct.weights import matrices
-from tests.unit.bioflax.cases import FAST, RULES, Weights, normal, quick, streams, traceable
+from tests.bioflax.cases import FAST, RULES, Weights, normal, quick, streams, traceable
 
 X, Y = normal((6, 4)), normal((6, 2), seed=1)
 BATCH = (jnp.asarray(X, jnp.float32), jnp.asarray(Y, jnp.float32))

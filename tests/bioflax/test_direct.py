@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 import bioflax
-from tests.unit.bioflax.cases import DTYPES, FAST, normal, quick
+from tests.bioflax.cases import DTYPES, FAST, normal, quick
 
 MODES = ["dfa", "ifa", "sdfa", "drtp", "dkp", "bp"]
 WIDTHS = [4, 5, 5, 5, 5]
