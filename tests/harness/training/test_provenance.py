@@ -10,14 +10,14 @@ from replications.harness.catalogue.rules import RULES
 from replications.harness.declared.experiments import cell, cells, papers
 from replications.harness.store import ROOT, Store
 from replications.harness.training import provenance, simulate
+from tests.harness.training.runs import cell as tiny
 
 PACKAGES = ("bioflax", "figures", "replications", "workflow")
+TASK = {"teacher": {"inputs": 5, "outputs": 3, "train": 25, "test": 20}}
 CELLS = {
-    "feedback_alignment": ("lillicrap2016", "linear", "feedback_alignment"),
-    "backprop": ("lillicrap2016", "linear", "backprop"),
-    "pseudo_angle": ("lillicrap2016", "single_pair", "feedback_alignment"),
-    "node_perturbation": ("lillicrap2016", "linear", "node_perturbation"),
-    "kolen_pollack": ("kolen_pollack1994", "xor", "kolen_pollack"),
+    **{rule: {"rule": rule, "measures": ["test_nse", "delta_angle"]} for rule in RULES},
+    "pseudo_angle": {"measures": ["pseudo_angle", "weight_angle", "features"]},
+    "adversarial": {"rule": "backprop", "measures": ["test_error"], "adversarial": 0.1},
 }
 # These carry numbers to and from disk, or describe the run; they decide none.
 CLERKS = (
@@ -29,8 +29,7 @@ CLERKS = (
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_runs_no_code_outside_its_declared_sources(tmp_path, name):
-    whole = cell(*CELLS[name], "quick")
-    small = whole._replace(spec=whole.spec.model_copy(update={"seeds": 1}))
+    small = tiny(task=TASK, seeds=1, **CELLS[name])
     ran: set[str] = set()
 
     def trace(frame, event, _):
@@ -85,7 +84,10 @@ def test_a_rule_has_sources_of_its_own_and_shares_the_rest():
         return {path.relative_to(ROOT).as_posix() for path in provenance.cell_sources(chosen)}
 
     assert names("kolen_pollack") - names("backprop") == {"bioflax/_rules/kolen_pollack.py"}
-    assert any("_direct/" in name for name in names("direct_feedback_alignment"))
+    assert names("direct_feedback_alignment") - names("backprop") == {
+        "bioflax/_direct/feedback_alignment.py"
+    }
+    assert "bioflax/_direct/indirect.py" in names("indirect_feedback_alignment")
     assert len({digest(rule) for rule in RULES}) == len(RULES)
 
 
