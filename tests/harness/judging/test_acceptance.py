@@ -148,11 +148,11 @@ def change(store, arm, factor):
 def test_accepted_numbers_read_back_as_they_were(store):
     assert accept_quick(store, passes=1)
     target = store.accepted("toy", "quick")
-    assert sorted(file.name for file in target.iterdir()) == [
+    assert {file.name for file in target.iterdir()} == {
         "claims.csv",
-        *(f"{name}.{kind}.csv" for name in ("line", "same") for kind in sorted(drift.COMPUTED)),
+        *(f"{name}.{kind}.csv" for name in ("line", "same") for kind in drift.COMPUTED),
         "manifest.json",
-    ]
+    }
     cells = manifests.read_manifest("toy", "quick", store).cells
     assert list(cells) == ["line/backprop", "line/feedback_alignment", "same/backprop"]
     assert {origin["commit"] for cell in cells.values() for origin in cell["origins"]} == {
@@ -322,13 +322,22 @@ def test_a_verdict_that_moved_is_said_before_the_question(store):
 
 def test_what_was_accepted_of_an_experiment_that_is_gone_goes(store):
     accept_full(store)
-    file = store.kept("toy", "full", "circle", "runs")
-    shutil.copy(store.kept("toy", "full", "line", "runs"), file)
+    file = store.kept("toy", "full", "circle", "first_losses")
+    shutil.copy(store.kept("toy", "full", "line", "first_losses"), file)
     names = drift.guarded("toy", "full", True, store)
     assert drift.outlived("toy", "full", names, store) == [file]
-    assert "circle.runs.csv: removed, there is no such experiment" in accept_full(store)
+    assert "circle.first_losses.csv: removed, there is no such experiment" in accept_full(store)
     assert not file.exists()
     assert drift.outlived("toy", "full", names, store) == []
+
+
+def test_records_that_nobody_accepted_are_refused(store):
+    accept_full(store)
+    shutil.copy(
+        store.kept("toy", "full", "line", "runs"), store.kept("toy", "full", "circle", "runs")
+    )
+    with pytest.raises(UserError, match=r"circle\.runs\.csv: nobody accepted it; take it back"):
+        accept_full(store)
 
 
 def test_accepting_the_same_seeds_again_changes_no_origin(store, more):
@@ -450,11 +459,17 @@ def other_data(run):
     return run._replace(manifest=run.manifest | {"origins": [origin | {"dataset": data}]})
 
 
+def other_seeds(run):
+    (origin,) = run.manifest["origins"]
+    seeds = {seed: own for seed, own in origin["seeds"].items() if seed != "1"}
+    return run._replace(manifest=run.manifest | {"origins": [origin | {"seeds": seeds}]})
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [
         (other_data, "trained on other data than None; run it again"),
-        (lambda run: run._replace(seeds=run.seeds + 5), "tells of other seeds than it has"),
+        (other_seeds, "its manifest tells of other seeds than it has"),
         (
             lambda run: run._replace(
                 step=run.step[:-1], measures={k: v[:, :-1] for k, v in run.measures.items()}

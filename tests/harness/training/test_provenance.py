@@ -23,7 +23,8 @@ CELLS = {
 CLERKS = (
     "files", "records", "store", "sources",
     "declared/experiments", "declared/reading", "declared/spec",
-    "training/checkpoints", "training/datasets", "training/provenance", "training/simulate",
+    "training/checkpoints", "training/datasets", "training/provenance", "training/sealing",
+    "training/simulate",
 )  # fmt: skip
 
 
