@@ -163,7 +163,9 @@ def test_the_angle_is_between_the_printed_signals_of_both_rules():
     W, b = by_hand(chosen, task, 4)
     B = np.asarray(networks.build(chosen, (5,), 3, jnp.uint32(0)).readout.feedback[...])
     expected = []
-    for x, y in zip(np.asarray(task.data.test_x)[:8], np.asarray(task.data.test_y)[:8], strict=True):
+    for x, y in zip(
+        np.asarray(task.data.test_x)[:8], np.asarray(task.data.test_y)[:8], strict=True
+    ):
         h = sigmoid(W["hidden_1"] @ x + b["hidden_1"])
         out = sigmoid(W["readout"] @ h + b["readout"])
         e = out - y
@@ -202,9 +204,7 @@ def test_a_layer_rests_in_its_phase_and_learns_before_and_after():
 
 
 def test_phases_of_several_layers_add_up():
-    chosen = phases(
-        {"layers": ["readout"], "to_step": 4}, {"layers": ["hidden_1"], "from_step": 4}
-    )
+    chosen = phases({"layers": ["readout"], "to_step": 4}, {"layers": ["hidden_1"], "from_step": 4})
     assert moved(chosen, 0, 4) == {"blocks/0"}
     assert moved(chosen, 4, 60) == {"readout/kernel", "readout/bias"}
     whole = phases({"layers": ["readout", "hidden_1"]})
