@@ -117,6 +117,7 @@ def rates(tables: Tables, published: PublishedValues) -> "Drawing":
         axes.set_xscale("log")
         axes.minorticks_off()
         axes.set_xticks(x, [f"{rate:g}" for rate in x])
+        axes.margins(x=0.08)
         axes.set_xlabel("learning rate")
     _nse(panels[0])
     style.legend(figure, [look._replace(published=False) for look in LINEAR], columns=4)
@@ -153,14 +154,14 @@ def depth(tables: Tables, published: PublishedValues) -> "Drawing":
     table = tables["depth"]
     figure, panels = style.panels(2, style.PAGE, 2.9, sharex=True, sharey=True)
     drawn = []
-    names = {"test_nse_variance": "over the variance", "test_nse": "over the squared length"}
+    names = {"test_nse_variance": "variance", "test_nse": "length"}
     for axes, (measure, label) in zip(panels, names.items(), strict=True):
         for look in DEPTH:
             drawn.append(style.runs(table, look.arm, measure))
             style.trace(axes, drawn[-1], look, "quartiles", unit=1e5)
             if measure == "test_nse_variance":
                 printed(axes, look, published, "depth", measure, end=395_000, unit=1e5)
-        _nse(axes, f"squared error {label}")
+        _nse(axes, f"test error (NSE by {label})")
         axes.set_xlabel("examples (10⁵)")
     style.legend(figure, DEPTH, columns=3)
     source = _certainty(published, "depth", "test_nse_variance")
