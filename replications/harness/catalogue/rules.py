@@ -9,6 +9,9 @@ from replications.harness.errors import UserError, nearest
 # Equal hidden layers beyond this number are compiled as one (``bioflax.Stack``).
 DEEP = 8
 
+# Ways of direct feedback -> their names in bioflax, which finds them by the short ones.
+_WAYS = {"dfa": "DirectFeedbackAlignment", "ifa": "IndirectFeedbackAlignment"}
+
 # Colours: Okabe and Ito's palette. Its yellow is too pale for a line on white, so node perturbation
 # has a dark red; the grey is light enough to differ from the green for a deuteranope.
 
@@ -51,8 +54,8 @@ class LearningRule:
     @property
     def library(self) -> list[str]:
         """The names in bioflax that are this rule's alone."""
-        names = [self.layer, "DirectFeedback" if self.direct else None, self.after_update]
-        return [name for name in names if name]
+        direct = ["DirectFeedback", _WAYS[self.direct]] if self.direct else []
+        return [self.layer, *direct, *([self.after_update] if self.after_update else [])]
 
     @property
     def computes(self) -> dict[str, Any]:
