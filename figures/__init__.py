@@ -52,7 +52,8 @@ class Figure:
 
 def of(paper: str) -> dict[str, Figure]:
     """The figures of a paper by name. Raises UserError for a paper without any."""
-    papers = [m.name for m in iter_modules(__path__) if m.name != "style"]
+    modules = [m.name for m in iter_modules(__path__)]
+    papers = [name for name in modules if name != "style" and not name.startswith("_")]
     if paper not in papers:
         raise UserError(f"no figures for paper {paper!r}; {nearest(paper, papers)}")
     figures: dict[str, Figure] | None = getattr(import_module(f"figures.{paper}"), "FIGURES", None)

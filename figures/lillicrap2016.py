@@ -4,6 +4,7 @@ from math import ceil, log10
 from typing import TYPE_CHECKING
 
 from figures import Figure, PublishedValues, Tables, style
+from figures._lillicrap2016_article import FIGURES as ARTICLE
 from figures.style import Look
 
 if TYPE_CHECKING:
@@ -276,6 +277,7 @@ def _angle(axes: "Axes", reference: str, x: str) -> None:
 
 
 FIGURES = {
+    **ARTICLE,
     "fig1_linear": Figure(
         linear,
         ("linear",),

@@ -152,6 +152,11 @@ def _embed(options: argparse.Namespace) -> None:
     embed(options.paper, options.experiment, options.preset, _store(options))
 
 
+def _arrays(options: argparse.Namespace) -> None:
+    arrays = _module("judging.arrays").arrays
+    arrays(options.paper, options.experiment, options.preset, _store(options))
+
+
 def _plot(options: argparse.Namespace) -> None:
     plot = _module("showing.plotting").plot
     store, figure = _store(options), options.figure
@@ -225,6 +230,11 @@ VERBS: dict[str, Verb] = {
         "place an experiment's hidden features in the plane (t-SNE)",
         _embed,
         (PAPER, EXPERIMENT, PRESET, RESULTS, DATA),
+    ),
+    "arrays": Verb(
+        "write the arrays that a picture shows: spikes, receptive fields",
+        _arrays,
+        (PAPER, EXPERIMENT, PRESET, RESULTS),
     ),
     "plot": Verb(
         "draw one figure from the tables",

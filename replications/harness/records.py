@@ -27,7 +27,8 @@ _DAMAGE = (ValueError, TypeError, KeyError, EOFError, OSError, zipfile.BadZipFil
 class Run(NamedTuple):
     """A cell's numbers: ``seeds`` (S,), ``step`` (R,), ``first_losses`` (S, 20), measures (S, R).
 
-    ``features/hidden_k`` (S, P, units), among the measures, are those of P examples at the end.
+    ``features/hidden_k`` (S, P, units), among the measures, are those of P examples at the end; other
+    arrays (``traces``, ``fields``) are kept at every record, (S, R, ...).
     """
 
     seeds: np.ndarray
@@ -57,7 +58,7 @@ def read_run(path: Path) -> Run:
         raise UserError(f"{path}: no such result; make it with `python -m replications simulate`")
     remedy = "delete it and run `python -m replications simulate` again"
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in file.files}
         expected = str(arrays.pop(_DIGEST))
         found = arrays_digest(arrays)

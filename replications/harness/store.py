@@ -70,7 +70,8 @@ class Store:
         return self.paper(preset, paper) / "runs" / experiment / f"{arm}.npz"
 
     def table(self, preset: str, paper: str, table: str) -> Path:
-        """A tidy table: an experiment's records or, as ``<experiment>.embedding``, its features in the plane."""
+        """A tidy table: an experiment's records or, as ``<experiment>.embedding``, its features in the
+        plane, as ``<experiment>.arrays`` what its pictures show of spikes or weights."""
         return self.paper(preset, paper) / "tables" / f"{table}.csv"
 
     def fingerprints(self, preset: str, paper: str, experiment: str) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from replications.harness.catalogue.measures import MEASURES
 from replications.harness.errors import UserError, nearest
 from replications.harness.files import atomically
 from replications.harness.records import Run
@@ -20,8 +21,8 @@ def tidy(arm: str, run: Run) -> pd.DataFrame:
     parts = []
     for name, values in run.measures.items():
         measure, _, layer = name.partition("/")
-        if measure == "features":
-            continue  # no scalars: judging.embedding has a table for them
+        if measure in MEASURES and not MEASURES[measure].scalar:
+            continue  # judging.embedding and judging.arrays have tables for them
         seeds, steps = values.shape
         parts.append(
             pd.DataFrame(

@@ -7,25 +7,34 @@ from matplotlib.colors import to_hex
 
 import figures
 from figures import nokland2016, style
-from replications.harness.declared import spec
+from replications.harness import projection
+from replications.harness.catalogue.rules import RULES
+from replications.harness.declared import experiments
+from replications.harness.declared.published import read_published
 from replications.harness.judging import embedding
-from replications.harness.records import COLUMNS
 from replications.harness.showing import plotting
+from replications.harness.store import PRESETS, Store
+from replications.harness.tables import COLUMNS, write_table
 
 PAPER = "nokland2016"
 NAMES = list(figures.of(PAPER))
-PUBLISHED = plotting.published(PAPER)
-LABELS = {look.arm: look.label for look in nokland2016.LOOKS}
+PUBLISHED = read_published(PAPER)
+TABLES = {
+    "table1_mnist": nokland2016.MNIST,
+    "table2_cifar10": {f"cifar10_{row}": model for row, model in nokland2016.CIFAR.items()},
+    "table3_cifar100": {f"cifar100_{row}": model for row, model in nokland2016.CIFAR.items()},
+}
 
 
-def made(preset="paper"):
+def made(preset="full"):
     """Runs that end at the published errors; a table per experiment of the preset."""
     random = np.random.default_rng(0)
     epochs = np.arange(0, 301, 20)
     rows = {}
-    for cell in spec.cells(PAPER, preset):
+    for cell in experiments.cells(PAPER, preset):
         said = PUBLISHED.get((cell.experiment, cell.arm, "test_error"))
-        end = said.value / 100 if said else 0.9 if "100x" in cell.experiment else 0.02
+        end = said.value / 100 if said and said.value else 0.02
+        end = 0.9 if said and said.value is None else end
         per_epoch = 938 if cell.experiment.startswith("mnist") else 782
         per_epoch = 63 if preset == "quick" else per_epoch
         for seed in range(5):
@@ -62,27 +71,58 @@ def embedded(n=60):
     return pd.concat(parts)[embedding.COLUMNS]
 
 
+def kept(tables, folder, preset="full"):
+    """The same in files, as a run leaves them."""
+    store = Store(folder)
+    for name, table in tables.items():
+        write_table(store.table(preset, PAPER, name), table)
+    return store
+
+
 @pytest.fixture(scope="module")
 def tables():
     return made()
 
 
 @pytest.fixture(scope="module")
-def drawings(tables):
-    return {name: plotting.draw(PAPER, name, tables) for name in NAMES}
+def store(tables, tmp_path_factory):
+    return kept(tables, tmp_path_factory.mktemp("results"))
+
+
+def ends_of(name, store):
+    """The end table that the picture of a table is drawn from."""
+    return plotting.tables_of(PAPER, name, "full", store)["ends"]
+
+
+def cell_of(ends, experiment, arm, measure="test_error"):
+    (found,) = ends[
+        (ends.experiment == experiment) & (ends.arm == arm) & (ends.measure == measure)
+    ].itertuples()
+    return found
+
+
+@pytest.fixture(scope="module")
+def shown(store):
+    """The tables that each picture is drawn from."""
+    return {name: plotting.tables_of(PAPER, name, "full", store) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def drawings(shown):
+    return {name: plotting.draw(PAPER, name, tables) for name, tables in shown.items()}
 
 
 def words(drawing):
     return [text.get_text() for axes in drawing.axes for text in axes.texts]
 
 
-@pytest.mark.parametrize("preset", spec.PRESETS)
-def test_every_experiment_is_in_a_picture_and_every_picture_of_the_paper_preset_can_be_drawn(
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_experiment_is_in_a_picture_and_every_picture_of_the_full_preset_can_be_drawn(
     preset,
 ):
-    known = {cell.experiment for cell in spec.cells(PAPER, preset)}
+    known = set(experiments.names(PAPER, preset))
     drawable = [figure for figure in figures.of(PAPER).values() if figure.drawable(known)]
-    if preset == "paper":
+    if preset == "full":
         assert len(drawable) == len(NAMES)
     shown = {experiment for figure in drawable for experiment in figure.experiments}
     # What claim N4 is about is a sentence, not a picture.
@@ -90,91 +130,111 @@ def test_every_experiment_is_in_a_picture_and_every_picture_of_the_paper_preset_
 
 
 @pytest.mark.parametrize("key", [key for key in PUBLISHED if key[2] == "test_error"])
-def test_every_published_error_stands_in_its_cell_beside_ours(tables, drawings, key):
+def test_every_published_error_stands_in_its_cell_beside_ours(shown, drawings, key):
     experiment, arm, _ = key
-    name = {"mnist": "table1_mnist", "cifar10": "table2_cifar10", "cifar100": "table3_cifar100"}
-    name = name[experiment.split("_")[0]]
-    cells = figures.find(PAPER, name).numbers(tables, PUBLISHED)
-    model = (nokland2016.MNIST | {
-        f"{data}_{row}": model for data in ("cifar10", "cifar100")
-        for row, model in nokland2016.CIFAR.items()
-    })[experiment]  # fmt: skip
-    (cell,) = cells[(cells.model == model) & (cells.rule == LABELS[arm])].itertuples()
+    (name,) = [name for name, rows in TABLES.items() if experiment in rows]
+    ends = shown[name]["ends"]
+    cell = cell_of(ends, experiment, arm)
     said = PUBLISHED[key]
-    assert (cell.published, cell.published_sd, cell.certainty) == (
-        said.value, said.sd, said.certainty
-    )  # fmt: skip
+    assert cell.certainty == said.certainty
+    assert cell.verdict == "reproduced"
+    if said.value is None:
+        assert np.isnan([cell.published, cell.published_sd, cell.difference]).all()
+        assert "paper: no convergence ✔" in words(drawings[name])
+        return
+    assert (cell.published, cell.published_sd) == (said.value, said.sd)
     assert cell.difference == pytest.approx(cell.mean - said.value)
     trained = PUBLISHED.get((experiment, arm, "train_error"))
-    assert pd.isna(cell.published_train_error) if trained is None else (
-        cell.published_train_error == trained.value
-    )  # fmt: skip
-    assert cell.verdict == "reproduced"
+    ours = cell_of(ends, experiment, arm, "train_error")
+    assert np.isnan(ours.published) if trained is None else ours.published == trained.value
     digits = 2 if said.value < 10 else 1
     shown = f"paper: {said.value:.{digits}f} ± {said.sd:.{digits}f}"
     assert any(text.startswith(shown) for text in words(drawings[name]))
 
 
-def test_the_verdict_follows_the_distance_from_the_published_number(tables):
-    table = tables["mnist_2x800"].copy()
-    ends = table.epoch == table.epoch.max()
-    for arm, error in (("backprop", 0.03), ("direct_feedback_alignment", 0.0174 + 0.004)):
-        rows = ends & (table.arm == arm) & (table.measure == "test_error")
-        table.loc[rows, "value"] = error + 1e-4 * np.arange(-2, 3)
-    found = nokland2016.compared({"mnist_2x800": table}, PUBLISHED, {"mnist_2x800": "net"})
-    assert found.set_index("rule").verdict.to_dict() == {
+def of_table1(tables):
+    return {name: tables[name] for name in figures.find(PAPER, "table1_mnist").needs}
+
+
+def moved(tables, experiment, arm, value):
+    """The table of an experiment with an arm's test errors moved to ``value`` at the end."""
+    table = tables[experiment].copy()
+    ends = (table.epoch == table.epoch.max()) & (table.measure == "test_error")
+    table.loc[ends & (table.arm == arm), "value"] = value
+    return table
+
+
+def test_the_verdict_follows_the_distance_from_the_published_number(tables, tmp_path):
+    spread = 1e-4 * np.arange(-2, 3)
+    table = moved(tables, "mnist_2x800", "backprop", 0.03 + spread)
+    table = moved(
+        {"mnist_2x800": table},
+        "mnist_2x800",
+        "direct_feedback_alignment",
+        0.0174 + 0.004 + spread,
+    )
+    changed = kept({**of_table1(tables), "mnist_2x800": table}, tmp_path)
+    ends = ends_of("table1_mnist", changed)
+    rows = ends[(ends.experiment == "mnist_2x800") & (ends.measure == "test_error")]
+    assert rows.set_index("arm").verdict.to_dict() == {
         "backprop": "not reproduced",
-        "feedback alignment": "reproduced",
-        "direct feedback alignment": "inconclusive",
-        "indirect feedback alignment": "",
+        "feedback_alignment": "reproduced",
+        "direct_feedback_alignment": "inconclusive",
+        "indirect_feedback_alignment": "",
     }
 
 
-def test_where_the_paper_saw_no_convergence_every_run_must_be_stuck(tables):
-    rows = {"mnist_100x240": "net"}
-    stuck = nokland2016.compared(tables, PUBLISHED, rows).set_index("rule")
-    assert stuck.loc["backprop", "verdict"] == "reproduced"
-    table = tables["mnist_100x240"].copy()
-    one = (table.arm == "backprop") & (table.seed == 2) & (table.measure == "test_error")
-    table.loc[one, "value"] = 0.04
-    escaped = nokland2016.compared({"mnist_100x240": table}, PUBLISHED, rows).set_index("rule")
-    assert escaped.loc["backprop", "verdict"] == "not reproduced"
+def test_where_the_paper_saw_no_convergence_every_run_must_be_stuck(tables, shown, tmp_path):
+    stuck = cell_of(shown["table1_mnist"]["ends"], "mnist_100x240", "backprop")
+    assert stuck.verdict == "reproduced"
+    one = moved(tables, "mnist_100x240", "backprop", [0.9, 0.9, 0.04, 0.9, 0.9])
+    escaped = kept({**of_table1(tables), "mnist_100x240": one}, tmp_path)
+    cell = cell_of(ends_of("table1_mnist", escaped), "mnist_100x240", "backprop")
+    assert cell.verdict == "not reproduced"
 
 
-def test_on_fewer_digits_there_is_no_verdict_on_the_published_numbers():
-    short = made("quick")
-    cells = figures.find(PAPER, "table1_mnist").numbers(short, PUBLISHED)
-    assert set(cells.verdict) == {""}
-    text = plotting.draw(PAPER, "table1_mnist", short).get_supxlabel().replace("\n", " ")
+def test_on_fewer_digits_no_published_number_stands_beside_ours_and_there_is_no_verdict(tmp_path):
+    short = kept(made("quick"), tmp_path, "quick")
+    tables = plotting.tables_of(PAPER, "table1_mnist", "quick", short)
+    assert set(tables["ends"].verdict) == {""}
+    assert tables["ends"].published.isna().all()
+    drawing = plotting.draw(PAPER, "table1_mnist", tables)
+    text = drawing.get_supxlabel().replace("\n", " ")
     assert "no colours: another training set than the paper's" in text
     assert "not run: 1x800 tanh, 3x800 tanh" in text
+    assert not [word for word in words(drawing) if word.startswith("paper:")]
 
 
-def test_a_colour_is_told_in_a_sign_too(drawings, tables):
+def tints(drawing):
+    """The colours of the cells of a table's picture."""
+    return [to_hex(patch.get_facecolor()).upper() for patch in drawing.axes[0].patches]
+
+
+def test_a_colour_is_told_in_a_sign_too(drawings, shown):
     assert set(nokland2016.TINTS) == set(nokland2016.MARKS)
-    cells = figures.find(PAPER, "table2_cifar10").numbers(tables, PUBLISHED)
+    ends = shown["table2_cifar10"]["ends"]
+    agreeing = (ends.verdict == "reproduced").sum()
     marks = [word for word in words(drawings["table2_cifar10"]) if word.endswith("✔")]
-    assert len(marks) == (cells.verdict == "reproduced").sum()
+    assert len(marks) == agreeing > 0
+    assert tints(drawings["table2_cifar10"]) == [nokland2016.TINTS["reproduced"]] * agreeing
 
 
-def test_the_markdown_has_a_row_a_net_and_three_columns_a_rule(tables):
+def test_the_markdown_has_a_row_a_net_and_three_columns_a_rule(shown):
     figure = figures.find(PAPER, "table1_mnist")
-    lines = figure.markdown(figure.numbers(tables, PUBLISHED)).splitlines()
+    lines = figure.markdown(shown["table1_mnist"]["ends"]).splitlines()
     assert len(lines) == 2 + len(nokland2016.MNIST)
     assert {line.count("|") for line in lines} == {2 + 3 * 4}
     assert "no convergence ✔" in lines[3]
     assert "1.45 ± 0.07 (0.24) [A-ab]" in lines[10]
 
 
-def test_a_table_is_written_as_picture_csv_and_markdown(tables, tmp_path):
-    folder = tmp_path / "paper" / PAPER
-    (folder / "tables").mkdir(parents=True)
-    for experiment in figures.find(PAPER, "table2_cifar10").needs:
-        tables[experiment].to_csv(folder / "tables" / f"{experiment}.csv", index=False)
-    plotting.plot(PAPER, "table2_cifar10", "paper", tmp_path, ["png"])
-    written = sorted(file.name for file in (folder / "figures").iterdir())
-    assert written == ["table2_cifar10.csv", "table2_cifar10.md", "table2_cifar10.png"]
-    assert len(pd.read_csv(folder / "figures" / "table2_cifar10.csv")) == 15
+def test_a_table_is_written_as_picture_csv_and_markdown_from_its_own_experiments(tables, tmp_path):
+    own = {name: tables[name] for name in figures.find(PAPER, "table2_cifar10").needs}
+    written = plotting.plot(PAPER, "table2_cifar10", "full", kept(own, tmp_path), ["png"])
+    beside = sorted(file.name for file in written[0].parent.iterdir())
+    assert beside == ["table2_cifar10.csv", "table2_cifar10.md", "table2_cifar10.png"]
+    ends = pd.read_csv(written[0].with_suffix(".csv"))
+    assert (ends.measure == "test_error").sum() == 15
 
 
 def test_rules_keep_their_colours_and_layers_go_from_light_to_dark(drawings):
@@ -184,7 +244,7 @@ def test_rules_keep_their_colours_and_layers_go_from_light_to_dark(drawings):
         for line in axes.get_lines()
     }
     for look in nokland2016.LOOKS[:3]:
-        assert curves[look.label] == style.COLOURS[look.arm]
+        assert curves[look.label] == RULES[look.arm].colour
     for name, depth in (("angles_7x240", 7), ("angles_3x800", 3)):
         for axes in drawings[name].axes:
             assert [t.get_text() for t in axes.get_legend().get_texts()] == [
@@ -226,7 +286,7 @@ def test_the_picture_of_features_names_rules_layers_classes_and_n(drawings):
     drawing = drawings["features"]
     for row, look in ((0, nokland2016.BACKPROP), (1, nokland2016.DIRECT)):
         title = drawing.axes[3 * row].yaxis.label
-        assert (title.get_text(), title.get_color()) == (look.label, style.COLOURS[look.arm])
+        assert (title.get_text(), title.get_color()) == (look.label, RULES[look.arm].colour)
     assert [a.get_title(loc="left") for a in drawing.axes[:3]] == [
         f"hidden layer {k}" for k in (1, 2, 3)
     ]
@@ -236,7 +296,7 @@ def test_the_picture_of_features_names_rules_layers_classes_and_n(drawings):
         f"{digit}": colour for digit, colour in enumerate(style.CLASSES)
     }
     assert "n = 60 held-out digits" in drawing.get_supxlabel()
-    assert f"perplexity {embedding.PERPLEXITY}" in drawing.get_supxlabel().replace("\n", " ")
+    assert f"perplexity {projection.PERPLEXITY}" in drawing.get_supxlabel().replace("\n", " ")
 
 
 def test_features_of_a_run_that_diverged_are_told_and_not_drawn(tables):
@@ -250,12 +310,10 @@ def test_features_of_a_run_that_diverged_are_told_and_not_drawn(tables):
 
 
 def test_the_picture_of_features_is_drawn_from_the_table_of_the_embedding_alone(tables, tmp_path):
-    folder = tmp_path / "paper" / PAPER
-    (folder / "tables").mkdir(parents=True)
-    table = tables["mnist_3x400.embedding"]
-    table.to_csv(folder / "tables" / "mnist_3x400.embedding.csv", index=False)
-    first = [p.read_bytes() for p in plotting.plot(PAPER, "features", "paper", tmp_path)]
-    again = [p.read_bytes() for p in plotting.plot(PAPER, "features", "paper", tmp_path)]
+    name = "mnist_3x400.embedding"
+    alone = kept({name: tables[name]}, tmp_path)
+    first = [p.read_bytes() for p in plotting.plot(PAPER, "features", "full", alone)]
+    again = [p.read_bytes() for p in plotting.plot(PAPER, "features", "full", alone)]
     assert first == again
 
 
@@ -267,7 +325,7 @@ def test_the_three_starts_of_feedback_alignment_are_drawn_with_both_their_errors
         lines = [line for line in axes.get_lines() if len(line.get_xdata()) > 1]
         for line, look in zip(lines, nokland2016.STARTS, strict=True):
             runs = 100 * style.runs(both, look.arm, measure, x="epoch").iloc[1:]
-            drawn = runs.clip(lower=nokland2016.FLOOR).mean(axis=1)
+            drawn = runs.clip(lower=style.FLOOR).mean(axis=1)
             np.testing.assert_allclose(line.get_ydata(), drawn)
 
 
@@ -288,9 +346,7 @@ def test_rates_that_halve_are_drawn_beside_the_constant_one(tables, drawings, na
                 (halved, arm.removesuffix("_halved")) if "halved" in arm else (constant, arm)
             )
             runs = 100 * style.runs(table, own, measure, x="epoch").iloc[1:]
-            np.testing.assert_allclose(
-                line.get_ydata(), runs.clip(lower=nokland2016.FLOOR).mean(axis=1)
-            )
+            np.testing.assert_allclose(line.get_ydata(), runs.clip(lower=style.FLOOR).mean(axis=1))
     diamonds = [line for line in drawing.axes[0].get_lines() if len(line.get_xdata()) == 1]
     errors = [PUBLISHED[f"mnist_{name}", arm, "test_error"].value for arm in arms[:2]]
     assert [line.get_ydata()[0] for line in diamonds] == errors

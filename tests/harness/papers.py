@@ -31,6 +31,7 @@ CLAIM: dict[str, Any] = {
     "id": "T1",
     "place": "Fig. 1",
     "statement": "a is good | and\n stays so",
+    "control": {"why": "the other arm", "arms": {"a": "b"}},
     "said": {"text": "2.4 %", "certainty": "A", "source": "text"},
     "parts": [
         {"value": {"experiment": "toy", "arm": "a", "measure": "test_error"}, "below": 0.5},

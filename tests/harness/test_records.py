@@ -31,22 +31,47 @@ def test_the_same_numbers_are_the_same_bytes_in_whatever_order_they_come(tmp_pat
     assert list(other.measures) != list(run().measures)
     for name, one in (("a", run()), ("b", other)):
         write_run(tmp_path / f"{name}.npz", one)
-    for suffix in ("npz", "json"):
-        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
-    assert sorted(file.name for file in tmp_path.iterdir()) == [
-        "a.json",
-        "a.npz",
-        "b.json",
-        "b.npz",
-    ]
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.npz", "b.npz"]
 
 
-def test_a_run_that_is_not_there_or_has_lost_its_manifest_is_named(tmp_path):
+def test_a_run_that_is_not_there_is_named_with_the_command_that_makes_it(tmp_path):
     with pytest.raises(UserError, match=r"arm\.npz: no such result; make it with"):
         read_run(tmp_path / "arm.npz")
-    write_run(tmp_path / "arm.npz", run())
-    (tmp_path / "arm.json").unlink()
-    with pytest.raises(
-        UserError, match=r"arm\.npz: its manifest, the \.json beside it, is missing"
-    ):
-        read_run(tmp_path / "arm.npz")
+
+
+def flip(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage", [flip, lambda c: c[:-1], lambda c: c[:100], lambda _: b"", lambda _: b"x"]
+)
+def test_a_damaged_file_is_one_line_that_says_what_to_do(tmp_path, damage):
+    file = tmp_path / "arm.npz"
+    write_run(file, run())
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(UserError) as caught:
+        read_run(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert "delete it and run `python -m replications simulate` again" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_that_were_changed_under_a_manifest_are_refused(tmp_path):
+    file = tmp_path / "arm.npz"
+    write_run(file, run())
+    with np.load(file) as arrays:
+        content = dict(arrays)
+    content["test_error"] = content["test_error"] / 2
+    np.savez(file, **content)
+    with pytest.raises(UserError, match=r"arm\.npz: damaged, its sha256 is"):
+        read_run(file)
+
+
+def test_the_result_of_another_cell_is_refused(tmp_path):
+    file = tmp_path / "linear" / "backprop.npz"
+    write_run(file, run()._replace(manifest={"experiment": "linear", "arm": "shallow"}))
+    with pytest.raises(UserError, match="the result of linear/shallow; delete it"):
+        read_run(file)

@@ -141,6 +141,6 @@ def test_modules_that_import_each_other_end(closure, tmp_path):
 def test_the_program_of_cells_runs_no_page_no_judge_and_no_command():
     names = [path.relative_to(ROOT).as_posix() for path in sources.closure([PROGRAM])]
     assert "replications/harness/training/program.py" in names
-    assert "bioflax/layers/linear.py" in names
+    assert any(name.startswith("bioflax/") and name.endswith("/linear.py") for name in names)
     floors = ("judging", "showing", "declared", "command_line")
     assert [name for name in names if any(floor in name for floor in floors)] == []

@@ -80,11 +80,33 @@ def test_a_table_reads_back_as_it_was_written(table, tmp_path):
     found = read_table(tmp_path / "t.csv")
     pd.testing.assert_frame_equal(found, table.reset_index(drop=True), check_dtype=False)
     # The name of an arm is text, though it looks like a number.
-    numbers = table.assign(arm="0.10")
+    numbers = table[table.arm == "b"].assign(arm="0.10")
     write_table(tmp_path / "t.csv", numbers)
     assert set(read_table(tmp_path / "t.csv").arm) == {"0.10"}
     with pytest.raises(UserError, match=r"u\.csv: no such table; make it with"):
         read_table(tmp_path / "u.csv")
+
+
+@pytest.mark.parametrize(
+    ("cut", "line"),
+    [
+        (lambda text: text[:-2], "its last line is cut off"),
+        (lambda text: text[: text.rindex("\n", 0, -1) + 1], "rows of arm b are missing"),
+        (lambda text: text[: text.index("\n") + 1], "it has no rows"),
+        (lambda _: "\n", "not a whole table"),
+    ],
+)
+def test_a_table_that_was_cut_off_is_one_line(table, tmp_path, cut, line):
+    file = tmp_path / "t.csv"
+    # The last arm has two columns of numbers, of which a row may be missing.
+    more = table[table.arm == "b"].assign(measure="test_loss")
+    write_table(file, pd.concat([table, more]))
+    file.write_text(cut(file.read_text()))
+    with pytest.raises(UserError) as caught:
+        read_table(file)
+    assert line in str(caught.value)
+    assert "make it again" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_records_in_columns_are_the_same_table(table):

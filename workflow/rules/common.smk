@@ -41,8 +41,10 @@ shell.prefix(
 # Seconds each: a cluster would take longer to start them.
 localrules:
     all,
-    summarize,
+    check,
     judge,
+    summarize,
+    tabulate,
     verdicts,
 
 

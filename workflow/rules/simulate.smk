@@ -33,7 +33,6 @@ rule simulate:
     resources:
         mem_mb=3000,
         runtime=minutes,
-        gpu=0,
     params:
         spec=spec_digest,
         source=source_digest,
@@ -82,4 +81,23 @@ rule embed:
         "Embed the features of {wildcards.paper}: {wildcards.experiment}"
     shell:
         "logged {log} python -m replications embed {wildcards.paper} {wildcards.experiment}"
+        " --preset {wildcards.preset} --results {params.results}"
+
+
+rule arrays:
+    input:
+        runs_of_experiment,
+    output:
+        STORE.table("{preset}", P, f"{X}.arrays"),
+    log:
+        STORE.log("{preset}", "arrays", P, X),
+    conda:
+        "../../environment.yml"
+    params:
+        code=code("replications.harness.judging.arrays"),
+        results=results_folder,
+    message:
+        "Tabulate the arrays of {wildcards.paper}: {wildcards.experiment}"
+    shell:
+        "logged {log} python -m replications arrays {wildcards.paper} {wildcards.experiment}"
         " --preset {wildcards.preset} --results {params.results}"

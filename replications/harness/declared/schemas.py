@@ -57,7 +57,7 @@ def _claims() -> dict[str, Any]:
     parts["At"] = _any_of({"type": "integer"}, {"enum": ["start", "end"]}, parts["At"])
     parts["Other"] = {k: v for k, v in parts["Quantity"].items() if k != "required"}
     parts["Quantity"]["required"].remove("arm")
-    parts["Part"]["required"].remove("confidence")
+    parts["Part"]["required"] = ["value"]
     for other in ("minus", "over"):
         parts["Part"]["properties"][other] = _or_null("Other")
     return schema

@@ -21,6 +21,7 @@ from replications.harness.declared.experiments import Cell
 from replications.harness.errors import UserError
 from replications.harness.files import replaced
 from replications.harness.judging import drift, manifests, verdicts, verify
+from replications.harness.judging.arrays import has_arrays, tabulate_arrays
 from replications.harness.judging.embedding import embed_features
 from replications.harness.records import Run, read_run
 from replications.harness.store import Store
@@ -241,6 +242,9 @@ def _renew(
         if any("features" in cell.spec.measures for cell in cells):
             embedding = embed_features(cells, store).set_index("arm")
             new.texts[f"{name}.embedding.csv"] = embedding.to_csv(float_format="%.6g")
+        if any(map(has_arrays, cells)):
+            drawn = tabulate_arrays(cells, store).set_index("arm")
+            new.texts[f"{name}.arrays.csv"] = drawn.to_csv()
     new.cells |= manifests.with_records(entries, name, records)
     return pd.read_csv(io.StringIO(records), dtype={"arm": str})
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -26,6 +25,7 @@ from replications.harness.store import Store
 from replications.harness.tables import KEYS
 from replications.harness.training import costs, datasets, provenance, tasks
 from replications.harness.training.run import Trainer, stops
+from replications.harness.training.streams import precision
 
 # Where a record was computed -> how far the number of today's code may be from it, as a share of
 # itself in float32; in float64 a thousandth of that. Records are kept with six digits.
@@ -220,7 +220,7 @@ def compare(
     progress: Callable[[int], Any] = lambda updates: None,
 ) -> dict[int, Compared]:
     """Train seeds again and compare. Raises UserError where their data set is not there."""
-    with jax.enable_x64(cell.spec.dtype == "float64"):
+    with precision(cell.spec.dtype):
         task = tasks.build(cell.spec, partial(datasets.load, store=store))
         trainer = Trainer(cell.spec, task, "map")
         last = last_update(cell, passes)

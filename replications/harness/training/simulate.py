@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
@@ -18,6 +17,7 @@ from replications.harness.store import Store
 from replications.harness.training import datasets, provenance, tasks
 from replications.harness.training.checkpoints import Checkpoint, Clock
 from replications.harness.training.run import BATCHINGS, Trainer, groups
+from replications.harness.training.streams import precision
 
 # What a run that diverges has no number for.
 LOSSES = ("train_loss", "test_loss", "test_nse")
@@ -50,7 +50,7 @@ def simulate(
     missing = [seed for seed in wanted if kept is None or seed not in kept.seeds]
     if missing or kept is None:
         # The bound on time between checkpoints is the only clock in here; it moves no number.
-        with jax.enable_x64(cell.spec.dtype == "float64"):
+        with precision(cell.spec.dtype):
             run = _compute(cell, missing, store, batching, checkpoint)
         with locked(path.parent):
             # Anew: another process may have written other seeds meanwhile.

@@ -1,7 +1,7 @@
 """Claims as data: what they may say, the ways to write one wrongly, and those of the papers."""
 
 import copy
-from math import log10
+from math import log10, sqrt
 
 import pytest
 
@@ -9,8 +9,8 @@ from replications.harness.declared import experiments
 from replications.harness.declared.claims import (
     Claim,
     Part,
-    agreement_parts,
     check_claims,
+    comparisons,
     published_value,
     published_words,
     read_claims,
@@ -38,6 +38,14 @@ def changed(part=None, **keys):
         (changed({"minus": {"arm": "b"}, "over": {"arm": "b"}}), r"at most one of minus, over"),
         (changed({"over": {"arm": "b"}, "below": 0}), r"a ratio .* is positive"),
         (changed({"confidence": 95}), r"confidence: 95 is wrong"),
+        (
+            changed({"minus": {"arm": "b"}, "aggregate": "median"}),
+            r"a median over runs is of one arm",
+        ),
+        (changed(control=None), r"a claim needs a control for which it should not hold"),
+        (changed(control={"why": "none"}), r"a control changes arms, experiments or at"),
+        (changed(identity=True), r"a claim needs a control .* an identity has none"),
+        (changed(presets={"quick": {"statement": "less"}}), r"parts of a preset need a statement"),
         ({**CLAIM, "parts": []}, r"claims.0.parts"),
         (
             changed({"value": {**CLAIM["parts"][0]["value"], "at": {"take": "reaches"}}}),
@@ -140,12 +148,12 @@ def around(**more):
 
 
 def test_a_part_around_the_published_number_is_centred_there(tmp_path):
-    other = {"quick": {"parts": [around(minus={"arm": "b"})]}}
+    other = {"quick": {"statement": "less", "parts": [around(minus={"arm": "b"})]}}
     store = write_toy(tmp_path, {**CLAIM, "parts": [around()], "presets": other}, published=NUMBERS)
     (claim,) = read_claims("toy", store).claims
     (full,), (quick,) = claim.under("full")[1], claim.under("quick")[1]
     assert full.region == pytest.approx((1.7, 2.3))
-    assert (full.region_text, full.confidence) == ("2 ± 0.3", 0.9)
+    assert (full.region_text, full.confidence) == ("2 ± 0.3", 0.95)
     assert quick.region == pytest.approx((-0.8, -0.2))
 
 
@@ -166,17 +174,17 @@ def test_a_part_around_the_published_number_needs_a_margin():
 
 # Which numbers are to agree
 
-RULE = {"table": "Table 1", "measure": "test_error", "scale": "percent", "margin": 0.4}
+RULE = {"table": "Table 1", "measure": "test_error", "scale": "percent", "margin": 0.4, "why": "w"}
 
 
 def test_every_number_of_a_table_is_to_agree_within_its_margin(tmp_path):
     store = write_toy(tmp_path, CLAIM, published=NUMBERS, agreement=[RULE])
-    found = agreement_parts("toy", "full", store)
+    found = comparisons("toy", "full", store)
     assert list(found) == [("toy", "a", "test_error"), ("toy", "b", "test_error")]
     second = found["toy", "b", "test_error"]
-    assert (second.value.scale, second.confidence, second.aggregate) == ("percent", 0.9, "mean")
-    assert second.region == pytest.approx((2.1, 2.9))
-    assert agreement_parts("toy", "full", write_toy(tmp_path, CLAIM, published=NUMBERS)) == {}
+    assert (second.quantity.arm, second.quantity.scale, second.margin) == ("b", "percent", 0.4)
+    assert (second.published.value, second.rule.confidence, second.rule.runs) == (2.5, 0.95, 1)
+    assert comparisons("toy", "full", write_toy(tmp_path, CLAIM, published=NUMBERS)) == {}
 
 
 def test_a_number_of_an_arm_or_a_size_that_a_preset_does_not_run_is_not_to_agree(tmp_path):
@@ -185,15 +193,20 @@ def test_a_number_of_an_arm_or_a_size_that_a_preset_does_not_run_is_not_to_agree
     content = {"claims": [CLAIM], "agreement": [RULE]}
     elsewhere = [{**NUMBERS[0], "arm": "c"}, NUMBERS[1]]
     store = write_paper(tmp_path, smaller, content, elsewhere)
-    assert agreement_parts("toy", "quick", store) == {}
-    assert list(agreement_parts("toy", "full", store)) == [("toy", "b", "test_error")]
+    assert comparisons("toy", "quick", store) == {}
+    assert list(comparisons("toy", "full", store)) == [("toy", "b", "test_error")]
 
 
-def test_where_the_paper_saw_no_convergence_our_runs_are_to_end_stuck(tmp_path):
-    stuck = [{k: v for k, v in NUMBERS[0].items() if k != "value"}]
-    store = write_toy(tmp_path, CLAIM, published=stuck, agreement=[{**RULE, "stuck_above": 50}])
-    (found,) = agreement_parts("toy", "full", store).values()
-    assert (found.aggregate, found.above, found.below) == ("worst", 50, None)
+def test_a_margin_of_published_spreads_needs_one(tmp_path):
+    rule = {**RULE, "margin": "published_sd"}
+    spread = [{**NUMBERS[0], "sd": 0.3}, {**NUMBERS[1], "sd": 0.4}]
+    found = comparisons(
+        "toy", "full", write_toy(tmp_path, CLAIM, published=spread, agreement=[rule])
+    )
+    assert [one.margin for one in found.values()] == pytest.approx([sqrt((0.09 + 0.16) / 2)] * 2)
+    store = write_toy(tmp_path, CLAIM, published=NUMBERS, agreement=[rule])
+    with pytest.raises(UserError, match=r"published\.yaml has no spread for toy; give a number"):
+        comparisons("toy", "full", store)
 
 
 # Those of the papers

@@ -161,4 +161,3 @@ def test_without_accepted_results_the_error_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match=r"linear\.aggregates\.csv: no such file"):
         drift.accepted_numbers("aggregates", "toy", "quick", "linear", store)
     assert drift.accepted_verdicts("toy", "quick", store) == {}
-    assert drift.read_origins("toy", "quick", store) == {}

@@ -21,7 +21,7 @@ from replications.harness.judging.verdicts import (
 from replications.harness.region import Region
 from replications.harness.statistics import Interval, mean_interval
 from replications.harness.tables import write_table
-from tests.harness.judging.made_up import errors, judged
+from tests.harness.judging.made_up import ends, errors, judged, tidy
 from tests.harness.papers import CLAIM, TOY, write_paper, write_toy
 
 RNG = np.random.default_rng(0)
@@ -102,13 +102,26 @@ def test_a_level_is_reproduced_where_the_whole_interval_lies_below_the_bound():
     assert judged({"value": percent, "above": 5}, table)["estimate"] == pytest.approx(10.5)
 
 
-def test_pairing_by_seed_finds_an_order_that_the_spread_over_seeds_hides():
+def test_two_numbers_of_one_run_are_paired_and_those_of_two_arms_are_not():
+    """Pairing finds an order that the spread over runs hides; seeds of two arms have but numbers in common."""
     level, offset = np.array([1.0, 5.0, 9.0, 13.0]), np.array([0.9, 1.0, 1.1, 1.0])
-    table = errors(a=level, b=level + offset)
-    assert judged({"minus": {"arm": "b"}, "below": 0}, table)["verdict"] == "reproduced"
-    assert judged({"minus": {"arm": "b"}, "above": 0}, table)["verdict"] == "not reproduced"
-    unpaired = errors(a=level, b=(level + offset)[::-1])
-    assert judged({"minus": {"arm": "b"}, "below": 0}, unpaired)["verdict"] == "inconclusive"
+    runs = np.stack([level + offset, level + offset, level], axis=1)
+    table = tidy({("a", "test_error", ""): runs, ("b", "test_error", ""): runs[:, ::-1]})
+    before = {"minus": {"at": 10}}
+    assert judged({**before, "below": 0}, table)["verdict"] == "reproduced"
+    assert judged({**before, "above": 0}, table)["verdict"] == "not reproduced"
+    assert judged({"minus": {"arm": "b"}, "below": 0}, table)["verdict"] == "inconclusive"
+    backwards = tidy({("a", "test_error", ""): runs, ("b", "test_error", ""): runs[::-1, ::-1]})
+    found = [judged({"minus": {"arm": "b"}, "below": 0}, one) for one in (table, backwards)]
+    assert found[0] == found[1]
+
+
+def test_the_difference_of_two_arms_has_welchs_interval():
+    a, b = [1.0, 2.0, 4.0], [1.0, 9.0, 3.0, 5.0]
+    found = judged({"minus": {"arm": "b"}, "below": 0}, errors(a=a, b=b))
+    expected = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert found["interval"] == pytest.approx([expected.low, expected.high], rel=1e-5)
+    assert found["estimate"] == pytest.approx(np.mean(a) - np.mean(b), rel=1e-5)
 
 
 def test_equivalence_needs_a_tight_interval_and_not_just_a_missing_difference():
@@ -119,10 +132,11 @@ def test_equivalence_needs_a_tight_interval_and_not_just_a_missing_difference():
     assert judged({"minus": {"arm": "b"}, "margin": 3}, table)["verdict"] == "inconclusive"
 
 
-def test_equivalence_is_judged_at_90_percent_and_the_rest_at_95():
+def test_every_interval_is_at_95_percent_unless_the_part_says_another():
     table = errors(a=[1.0, 2.0], b=[1.0, 1.0])
-    assert judged({"minus": {"arm": "b"}, "margin": 3}, table)["confidence"] == 0.90
-    assert judged({"minus": {"arm": "b"}, "below": 3}, table)["confidence"] == 0.95
+    for region in ({"margin": 3}, {"below": 3}):
+        assert judged({"minus": {"arm": "b"}, **region}, table)["confidence"] == 0.95
+    assert judged({"below": 3, "confidence": 0.999}, table)["confidence"] == 0.999
 
 
 def test_a_level_around_the_published_number_is_centred_there():
@@ -172,14 +186,24 @@ def test_one_diverged_run_costs_a_median_one_rank_and_not_the_claim():
     assert found["interval"] == pytest.approx([ranks[5], ranks[14]], rel=1e-5)
 
 
+def test_before_the_declared_number_of_runs_there_is_no_verdict_and_later_runs_are_left_out():
+    table = errors(a=[1.0, 2.0, 3.0], b=[1.0, 2.0])
+    found = judged({"minus": {"arm": "b"}, "below": 9}, table, declared=3)
+    assert (found["verdict"], found["n"], found["declared"]) == ("incomplete", 2, 3)
+    found = judged({"below": 2.5}, errors(a=[1.0, 1.1, 50.0]), declared=2)
+    assert (found["verdict"], found["n"], found["estimate"]) == ("reproduced", 2, 1.05)
+
+
 def test_a_seed_without_its_pair_counts_as_diverged():
-    found = judged({"minus": {"arm": "b"}, "below": 9}, errors(a=[1.0, 2.0, 3.0], b=[1.0, 2.0]))
-    assert (found["verdict"], found["n"], found["diverged"]) == ("not reproduced", 3, 1)
+    loss = ends([1.0, 2.0])
+    table = tidy({("a", "test_error", ""): ends([1.0, 2.0, 3.0]), ("a", "test_loss", ""): loss})
+    found = judged({"minus": {"measure": "test_loss"}, "below": 9}, table)
+    assert (found["verdict"], found["diverged"]) == ("incomplete", 1)
 
 
 def test_one_run_decides_nothing():
-    found = judged({"below": 9}, errors(a=[1.0]))
-    assert (found["verdict"], found["interval"]) == ("inconclusive", [None, None])
+    found = judged({"below": 9}, errors(a=[1.0]), declared=1)
+    assert (found["verdict"], found["interval"]) == ("incomplete", [None, None])
 
 
 def test_an_identity_fails_with_the_one_run_that_breaks_it():
@@ -188,7 +212,8 @@ def test_an_identity_fails_with_the_one_run_that_breaks_it():
         "not reproduced"
     )
     assert (
-        judged({"aggregate": "worst", "below": 1e-6}, errors(a=[1e-9]))["verdict"] == "reproduced"
+        judged({"aggregate": "worst", "below": 1e-6}, errors(a=[1e-9] * 2))["verdict"]
+        == "reproduced"
     )
 
 
@@ -201,7 +226,7 @@ def save(store, table):
 
 def test_a_claim_is_as_good_as_its_worst_part(tmp_path):
     store = write_toy(tmp_path, CLAIM)
-    save(store, errors(a=[0.1, 0.11, 0.12], b=[0.1, 0.12, 0.11]))
+    save(store, errors(a=[0.1, 0.11, 0.12, 0.1], b=[0.1, 0.12, 0.11, 0.1]))
     (claim,) = judge("toy", "quick", store)["claims"]
     assert [part["verdict"] for part in claim["parts"]] == ["reproduced", "inconclusive"]
     assert claim["verdict"] == "inconclusive"
@@ -210,7 +235,7 @@ def test_a_claim_is_as_good_as_its_worst_part(tmp_path):
 def test_a_preset_may_say_something_else(tmp_path):
     other = {"quick": {"statement": "weaker", "parts": [{**CLAIM["parts"][0], "below": 0.9}]}}
     store = write_toy(tmp_path, {**CLAIM, "presets": other})
-    save(store, errors(a=[0.6, 0.61, 0.62], b=[0.1, 0.1, 0.1]))
+    save(store, errors(a=[0.6, 0.61, 0.62, 0.6], b=[0.1, 0.1, 0.1, 0.1]))
     (claim,) = judge("toy", "quick", store)["claims"]
     assert (claim["statement"], claim["verdict"]) == ("weaker", "reproduced")
     (loaded,) = read_claims("toy", store).claims
@@ -220,7 +245,7 @@ def test_a_preset_may_say_something_else(tmp_path):
 def test_a_claim_may_say_nothing_under_a_preset(tmp_path):
     silent = {**CLAIM, "id": "T2", "presets": {"quick": None}}
     store = write_toy(tmp_path, CLAIM, silent)
-    save(store, errors(a=[0.1, 0.11], b=[0.5, 0.5]))
+    save(store, errors(a=[0.1, 0.11, 0.1, 0.1], b=[0.5] * 4))
     (claim,) = judge("toy", "quick", store)["claims"]
     assert claim["id"] == "T1"
     assert read_claims("toy", store).claims[1].under("full")[1]
@@ -254,16 +279,22 @@ PUBLISHED = [
 
 def test_each_part_stands_beside_what_the_paper_gives_for_it(tmp_path):
     store = write_toy(tmp_path, CLAIM, published=PUBLISHED)
-    save(store, errors(a=[0.1, 0.11, 0.12], b=[0.1, 0.12, 0.11]))
+    save(store, errors(a=[0.1, 0.11, 0.12, 0.1], b=[0.1, 0.12, 0.11, 0.1]))
     (claim,) = judge("toy", "quick", store)["claims"]
     assert [part["published"] for part in claim["parts"]] == [0.021, -0.003]
     assert claim["published"]["text"] == "2.4 %; 2.1 % (a); 2.4 % (b)"
 
 
 def test_a_number_of_a_table_agrees_where_its_interval_lies_within_the_margin(tmp_path):
-    rule = {"table": "Table 1", "measure": "test_error", "scale": "percent", "margin": 0.5}
+    rule = {
+        "table": "Table 1",
+        "measure": "test_error",
+        "scale": "percent",
+        "margin": 0.5,
+        "why": "w",
+    }
     store = write_toy(tmp_path, CLAIM, published=PUBLISHED, agreement=[rule])
-    save(store, errors(a=[0.021, 0.022, 0.020], b=[0.040, 0.041, 0.042]))
+    save(store, errors(a=[0.021, 0.022, 0.020, 0.021], b=[0.040, 0.041, 0.042, 0.041]))
     judged_of_toy = judge("toy", "quick", store)
     numbers = {one["id"]: one for one in judged_of_toy["numbers"]}
     assert {name: one["verdict"] for name, one in numbers.items()} == {
@@ -271,7 +302,7 @@ def test_a_number_of_a_table_agrees_where_its_interval_lies_within_the_margin(tm
         "toy/b/test_error": "not reproduced",
     }
     (part,) = numbers["toy/a/test_error"]["parts"]
-    assert (part["region"], part["confidence"], part["published"]) == ("2.1 ± 0.5", 0.9, 2.1)
+    assert (part["region"], part["confidence"], part["published"]) == ("2.1 ± 0.5", 0.95, 2.1)
     assert part["estimate"] == pytest.approx(2.1)
     assert numbers["toy/a/test_error"]["place"] == "Table 1, row 1"
     assert by_id(judged_of_toy)["toy/b/test_error"] == "not reproduced"
@@ -279,11 +310,17 @@ def test_a_number_of_a_table_agrees_where_its_interval_lies_within_the_margin(tm
 
 
 def test_a_number_is_not_compared_where_quick_runs_another_size(tmp_path):
-    rule = {"table": "Table 1", "measure": "test_error", "scale": "percent", "margin": 0.5}
+    rule = {
+        "table": "Table 1",
+        "measure": "test_error",
+        "scale": "percent",
+        "margin": 0.5,
+        "why": "w",
+    }
     smaller = copy.deepcopy(TOY)
     smaller["experiments"]["toy"]["presets"]["quick"] = {"epochs": 2}
     store = write_paper(tmp_path, smaller, {"claims": [CLAIM], "agreement": [rule]}, PUBLISHED)
-    save(store, errors(a=[0.021, 0.022, 0.020], b=[0.040, 0.041, 0.042]))
+    save(store, errors(a=[0.021, 0.022, 0.020, 0.021], b=[0.040, 0.041, 0.042, 0.041]))
     found = judge("toy", "quick", store)
     assert found["numbers"] == []
     assert [part["published"] for part in found["claims"][0]["parts"]] == [None, None]
@@ -292,11 +329,11 @@ def test_a_number_is_not_compared_where_quick_runs_another_size(tmp_path):
 def test_where_the_paper_saw_no_convergence_every_run_must_end_stuck(tmp_path):
     rule = {
         "table": "Table 1", "measure": "test_error", "scale": "percent", "margin": 0.5,
-        "stuck_above": 50,
+        "why": "w", "stuck_above": 50,
     }  # fmt: skip
     stuck = [{k: v for k, v in one.items() if k != "value"} for one in PUBLISHED]
     store = write_toy(tmp_path, CLAIM, published=stuck, agreement=[rule])
-    save(store, errors(a=[0.9, 0.89, 0.91], b=[0.9, 0.9, 0.4]))
+    save(store, errors(a=[0.9, 0.89, 0.91, 0.9], b=[0.9, 0.9, 0.4, 0.9]))
     numbers = {one["id"]: one for one in judge("toy", "quick", store)["numbers"]}
     assert numbers["toy/a/test_error"]["verdict"] == "reproduced"
     assert numbers["toy/b/test_error"]["verdict"] == "not reproduced"
@@ -305,7 +342,7 @@ def test_where_the_paper_saw_no_convergence_every_run_must_end_stuck(tmp_path):
 
 def test_gathered_verdicts_say_which_paper_they_are_of(tmp_path):
     store = write_toy(tmp_path, CLAIM)
-    save(store, errors(a=[0.1, 0.11, 0.12], b=[0.5, 0.5, 0.5]))
+    save(store, errors(a=[0.1, 0.11, 0.12, 0.1], b=[0.5] * 4))
     with pytest.raises(UserError, match=r"claims\.json: no such file; make it with"):
         gather(["toy"], "quick", store)
     found = judge("toy", "quick", store)
