@@ -24,6 +24,10 @@ Tables = Mapping[str, "pandas.DataFrame"]
 PublishedValues = Mapping[tuple[str, str, str], "Published"]
 
 
+# The modules of this package that are no paper's.
+SHARED = ("dots", "overview", "style")
+
+
 @dataclass(frozen=True)
 class Figure:
     """One picture: the pure function that draws it, the tables it needs, its caption.
@@ -32,12 +36,16 @@ class Figure:
     picture of a table of the paper is drawn from ``tables["ends"]``, the end table of its experiments
     (replications.harness.judging.end_table), which it can also write as ``markdown``; it says of what
     has not been run that it has not, and can do with some of the experiments.
+
+    ``claims`` are those whose picture this is; ``shown``: the paper's README shows it.
     """
 
     function: Callable[[Tables, PublishedValues], "Drawing"]
     needs: tuple[str, ...]
     caption: str
     markdown: Callable[["pandas.DataFrame"], str] | None = None
+    claims: tuple[str, ...] = ()
+    shown: bool = False
 
     @property
     def experiments(self) -> set[str]:
@@ -52,7 +60,7 @@ class Figure:
 
 def of(paper: str) -> dict[str, Figure]:
     """The figures of a paper by name. Raises UserError for a paper without any."""
-    papers = [m.name for m in iter_modules(__path__) if m.name != "style"]
+    papers = [m.name for m in iter_modules(__path__) if m.name not in SHARED]
     if paper not in papers:
         raise UserError(f"no figures for paper {paper!r}; {nearest(paper, papers)}")
     figures: dict[str, Figure] | None = getattr(import_module(f"figures.{paper}"), "FIGURES", None)

@@ -82,6 +82,9 @@ CHECKPOINTS = _take(
     help="time between checkpoints (default: 60)",
 )
 YES = _take("--yes", action="store_true", help="do not ask")
+KEEP = _take(
+    "--keep", action="store_true", help="also beside the accepted results, for READMEs to read"
+)
 CHECK = _take("--check", action="store_true", help="only say whether they are there")
 
 
@@ -145,7 +148,10 @@ def _summarize(options: argparse.Namespace) -> None:
 
 def _judge(options: argparse.Namespace) -> None:
     judge = _module("judging.verdicts").judge
-    judge(options.paper, options.preset, _store(options), options.accepted)
+    paper, preset, store = options.paper, options.preset, _store(options)
+    judged = judge(paper, preset, store, options.accepted)
+    if options.keep:
+        _module("judging.accepted_verdicts").keep_judged(judged, paper, preset, store)
 
 
 def _verdicts(options: argparse.Namespace) -> None:
@@ -207,7 +213,7 @@ VERBS: dict[str, Verb] = {
         "lay out where a paper's experiments end", _summarize, (PAPER, PRESET, ACCEPTED, RESULTS)
     ),
     "judge": Verb(
-        "judge a paper's claims by the tables", _judge, (PAPER, PRESET, ACCEPTED, RESULTS)
+        "judge a paper's claims by the tables", _judge, (PAPER, PRESET, ACCEPTED, RESULTS, KEEP)
     ),
     "verdicts": Verb(
         "gather the papers' verdicts in one table", _verdicts, (PAPERS, PRESET, RESULTS)

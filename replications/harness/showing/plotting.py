@@ -105,6 +105,20 @@ def tables_of(
     return {**found, "ends": ends}
 
 
+def draw_overview(store: Store = Store()) -> "Figure":
+    """The picture of all papers, of what was accepted at full scale."""
+    from figures import overview, style
+    from replications.harness.showing.paper_page import ends_at_full_scale
+
+    with style.applied():
+        drawing = overview.overview(
+            {paper: ends_at_full_scale(paper, store) for paper in experiments.papers(store)}
+        )
+        drawing.draw_without_rendering()
+        drawing.set_layout_engine("none")
+        return drawing
+
+
 def save(drawing: "Figure", path: Path) -> None:
     """Write a picture in the format of its name, whole or not at all, and without a date."""
     from figures import style
