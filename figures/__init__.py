@@ -32,10 +32,10 @@ SHARED = ("dots", "overview", "style")
 class Figure:
     """One picture: the pure function that draws it, the tables it needs, its caption.
 
-    A table is an experiment's (``linear``) or the embedding of its features (``linear.embedding``). The
-    picture of a table of the paper is drawn from ``tables["ends"]``, the end table of its experiments
-    (replications.harness.judging.end_table), which it can also write as ``markdown``; it says of what
-    has not been run that it has not, and can do with some of the experiments.
+    A table is an experiment's (``linear``) or the embedding of its features (``linear.embedding``). With
+    ``ends`` it is drawn from ``tables["ends"]``, the end table of its experiments
+    (replications.harness.judging.end_table), and can do with some of them. The picture of a table of the
+    paper can also write that as ``markdown``, and says of what has not been run that it has not.
 
     ``claims`` are those whose picture this is; ``shown``: the paper's README shows it.
     """
@@ -44,6 +44,7 @@ class Figure:
     needs: tuple[str, ...]
     caption: str
     markdown: Callable[["pandas.DataFrame"], str] | None = None
+    ends: bool = False
     claims: tuple[str, ...] = ()
     shown: bool = False
 
@@ -55,7 +56,7 @@ class Figure:
     def drawable(self, known: set[str]) -> bool:
         """Whether these experiments are enough."""
         missing = self.experiments - known
-        return not missing if self.markdown is None else missing != self.experiments
+        return missing != self.experiments if self.ends else not missing
 
 
 def of(paper: str) -> dict[str, Figure]:

@@ -57,12 +57,17 @@ def draw(axes: "Axes", rows: Sequence[Row], marks: bool = True) -> None:
             y = k + (i - (len(row.ends) - 1) / 2) * step
             _dot(axes, one, y)
             if marks and one.verdict in MARKS:
-                place = {"transform": axes.get_yaxis_transform(), "ha": "center", "va": "center_baseline"}
-                text = MARKS[one.verdict]
-                strong = "bold" if one.verdict == "not reproduced" else "normal"
-                colour = _colour(one.arm)
-                x = 1.03 + 0.075 * i if len(row.ends) > 1 else 1.03
-                axes.text(x, k, text, color=colour, weight=strong, **place)
+                axes.annotate(
+                    MARKS[one.verdict],
+                    (1, k),
+                    xycoords=axes.get_yaxis_transform(),
+                    xytext=(9 + 9 * i, 0),
+                    textcoords="offset points",
+                    color=_colour(one.arm),
+                    weight="bold" if one.verdict == "not reproduced" else "normal",
+                    ha="center",
+                    va="center_baseline",
+                )
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [row.label for row in rows])
     axes.tick_params(axis="y", length=0)

@@ -76,8 +76,8 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
     """Draw it from the end table of every paper."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(style.PAGE, 5.2))
-    across = {"top": 0.855, "bottom": 0.12}
+    figure = Figure(figsize=(style.PAGE, 5.1))
+    across = {"top": 0.875, "bottom": 0.135}
     lillicrap, nokland, kolen = (
         ends[paper] for paper in ("lillicrap2016", "nokland2016", "kolen_pollack1994")
     )
@@ -130,7 +130,7 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
 
     rules = ("backprop", "feedback_alignment", "direct_feedback_alignment")
     dots.legend(figure, (*rules, "kolen_pollack", "weight_mirror"), 4)
-    shown = [*lillicrap.n, *nokland.n, *kolen.n]
+    shown = [int(n) for table in ends.values() for n in table.n[table.published.notna()]]
     style.footer(
         figure,
         dots.KEY,

@@ -97,7 +97,7 @@ def tables_of(
     found = {table: content for table in wanted if (content := read(table)) is not None}
     if missing := [table for table in wanted if table not in found]:
         raise UserError(f"{paper}: figure {name} needs {missing[0]}, of which there is nothing")
-    if figure.markdown is None:
+    if not figure.ends:
         return found
     judged = verdicts.judge_tables(paper, preset, read, store)
     agreeing = {one["id"]: one["verdict"] for one in judged["numbers"]}
