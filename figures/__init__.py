@@ -34,8 +34,8 @@ class Figure:
 
     A table is an experiment's (``linear``) or the embedding of its features (``linear.embedding``). With
     ``ends`` it is drawn from ``tables["ends"]``, the end table of its experiments
-    (replications.harness.judging.end_table), and can do with some of them. The picture of a table of the
-    paper can also write that as ``markdown``, and says of what has not been run that it has not.
+    (replications.harness.judging.end_table). The picture of a table of the paper can also write that as
+    ``markdown``; it can do with some of the experiments, and says of what has not been run that it has not.
 
     ``claims`` are those whose picture this is; ``shown``: the paper's README shows it.
     """
@@ -56,7 +56,7 @@ class Figure:
     def drawable(self, known: set[str]) -> bool:
         """Whether these experiments are enough."""
         missing = self.experiments - known
-        return missing != self.experiments if self.ends else not missing
+        return not missing if self.markdown is None else missing != self.experiments
 
 
 def of(paper: str) -> dict[str, Figure]:

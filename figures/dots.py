@@ -48,6 +48,9 @@ def find(ends: "DataFrame", experiment: str, measure: str, arms: Iterable[str], 
 
 def draw(axes: "Axes", rows: Sequence[Row], marks: bool = True) -> None:
     """The rows from top to bottom: means and 1 SD of ours and, where there is one, of the paper's."""
+    if not rows:
+        axes.set_visible(False)
+        return
     most = max(len(row.ends) for row in rows)
     for k, row in enumerate(rows):
         if k % 2:

@@ -35,8 +35,8 @@ RATES = (
 )
 # Arms of the law: how they update, and the decay of the line on which they should lie.
 LAW = {
-    "sgd_0.01": "SGD, logistic units",
-    "momentum_0.003": "SGD with momentum, relu",
+    "sgd_0.01": "SGD, logistic",
+    "momentum_0.003": "momentum, relu",
     "sgd_0.001": "SGD, tanh, 3 layers",
     "adam_0.0003": "Adam, logistic",
 }

@@ -185,7 +185,7 @@ def excess(tables: Tables, published: PublishedValues) -> "Drawing":
             axes.plot([place, place], span, color=look.colour, linewidth=0.9)
         axes.plot(x, [one.difference for one in found], "o-", color=look.colour, label=look.label, markersize=3.5)
     axes.axhline(0, color=style.TEXT, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
-    axes.text(7.25, 0.012, "print", ha="right", color=style.TEXT)
+    axes.text(5.5, 0.012, "print", ha="center", color=style.TEXT)
     axes.set_xticks(list(DEPTHS.values()))
     axes.set_xlim(0.6, 7.4)
     axes.set_xlabel("hidden layers (of 800 tanh units; 7: of 240)")

@@ -78,9 +78,9 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
 
     figure = Figure(figsize=(style.PAGE, 5.1))
     across = {"top": 0.875, "bottom": 0.135}
-    lillicrap, nokland, kolen = (
-        ends[paper] for paper in ("lillicrap2016", "nokland2016", "kolen_pollack1994")
-    )
+    empty = next(iter(ends.values())).iloc[:0]
+    papers = ("lillicrap2016", "nokland2016", "kolen_pollack1994")
+    lillicrap, nokland, kolen = (ends.get(paper, empty) for paper in papers)
 
     left = figure.add_gridspec(
         3, 1, left=0.145, right=0.28, hspace=0.62, height_ratios=(4, 4, 5), **across

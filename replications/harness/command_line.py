@@ -159,6 +159,15 @@ def _verdicts(options: argparse.Namespace) -> None:
     _module("showing.pages").write_verdicts(papers, options.preset, _store(options))
 
 
+def _overview(options: argparse.Namespace) -> None:
+    store = _store(options)
+    _module("showing.plotting").plot_overview(store, options.formats)
+
+
+def _scoreboard(options: argparse.Namespace) -> None:
+    _module("showing.pages").write_scoreboard(_store(options))
+
+
 def _accept(options: argparse.Namespace) -> int:
     accept = _module("judging.acceptance").accept
     return int(accept(options.paper, options.preset, _store(options), options.yes))
@@ -169,13 +178,15 @@ def _schemas(options: argparse.Namespace) -> None:
 
 
 def _readme(options: argparse.Namespace) -> int:
-    readme = _module("showing.readme")
+    readme, store = _module("showing.readme"), _store(options)
     if not options.check:
-        readme.take_pictures(_store(options))
-    true = readme.write(Path("README.md"), options.check)
-    if options.check and not true:
-        print("README.md does not show the accepted results; run `python -m replications readme`")
-    return int(options.check and not true)
+        readme.take_pictures(store)
+    stale = readme.write_pages(store, options.check)
+    if not readme.write(Path("README.md"), options.check):
+        stale = ["README.md", *stale]
+    if options.check and stale:
+        print(f"not as accepted: {', '.join(stale)}; run `python -m replications readme`")
+    return int(options.check and bool(stale))
 
 
 VERBS: dict[str, Verb] = {
@@ -218,13 +229,17 @@ VERBS: dict[str, Verb] = {
     "verdicts": Verb(
         "gather the papers' verdicts in one table", _verdicts, (PAPERS, PRESET, RESULTS)
     ),
+    "overview": Verb(
+        "draw the picture of all papers, of what was accepted", _overview, (RESULTS, FORMATS)
+    ),
+    "scoreboard": Verb("lay out the score of all papers under it", _scoreboard, (RESULTS,)),
     "accept": Verb(
         "show what moved, then renew a paper's accepted results",
         _accept,
         (PAPER, PRESET, RESULTS, DATA, YES),
     ),
     "schemas": Verb("write the JSON schemas of the YAML files, for editors", _schemas, (OUTPUT,)),
-    "readme": Verb("write the accepted results into README.md", _readme, (RESULTS, CHECK)),
+    "readme": Verb("write the accepted results into the READMEs", _readme, (RESULTS, CHECK)),
 }
 
 

@@ -5,13 +5,16 @@ to show it needs no run. It is written with the accepted results, and never by h
 """
 
 import json
+from typing import TYPE_CHECKING
 
 from replications.harness.files import atomically
-from replications.harness.judging.verdicts import Judged
 from replications.harness.store import Store
 
+if TYPE_CHECKING:
+    from replications.harness.judging.verdicts import Judged
 
-def judged_text(judged: Judged) -> str:
+
+def judged_text(judged: "Judged") -> str:
     """The judged claims and numbers, as they are kept: one a line."""
     kinds = [
         f'"{kind}": [\n' + ",\n".join(json.dumps(one, ensure_ascii=False) for one in found) + "\n]"
@@ -20,16 +23,16 @@ def judged_text(judged: Judged) -> str:
     return "{" + ",\n".join(kinds) + "}\n"
 
 
-def keep_judged(judged: Judged, paper: str, preset: str, store: Store = Store()) -> None:
+def keep_judged(judged: "Judged", paper: str, preset: str, store: Store = Store()) -> None:
     """Write them beside the accepted results."""
     with atomically(store.kept_verdicts(paper, preset)) as temporary:
         temporary.write_text(judged_text(judged), encoding="utf-8")
 
 
-def judged_as_accepted(paper: str, preset: str, store: Store = Store()) -> Judged:
+def judged_as_accepted(paper: str, preset: str, store: Store = Store()) -> "Judged":
     """Read them; no claims and no numbers where none were accepted."""
     path = store.kept_verdicts(paper, preset)
     if not path.is_file():
         return {"claims": [], "numbers": []}
-    judged: Judged = json.loads(path.read_text(encoding="utf-8"))
+    judged: "Judged" = json.loads(path.read_text(encoding="utf-8"))
     return judged

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("pdf", "svg", "png")
+# Dots per inch of the picture that README.md shows: twice a screen's.
+SCREEN = 200
 
 
 def drawable(paper: str, preset: str, accepted: bool = False, store: Store = Store()) -> list[str]:
@@ -119,10 +121,19 @@ def draw_overview(store: Store = Store()) -> "Figure":
         return drawing
 
 
-def save(drawing: "Figure", path: Path) -> None:
+def plot_overview(store: Store, formats: Iterable[str] = FORMATS) -> list[Path]:
+    """Draw the picture of all papers and save it."""
+    drawing = draw_overview(store)
+    paths = [store.overview(one) for one in formats]
+    for path in paths:
+        save(drawing, path)
+    return paths
+
+
+def save(drawing: "Figure", path: Path, dpi: int | None = None) -> None:
     """Write a picture in the format of its name, whole or not at all, and without a date."""
     from figures import style
 
     date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
     with style.applied(), atomically(path) as temporary:
-        drawing.savefig(temporary, metadata=date)
+        drawing.savefig(temporary, metadata=date, **({"dpi": dpi} if dpi else {}))
