@@ -2,8 +2,8 @@
 
 A layer is a product that is linear in its input and in its kernel. Backpropagation sends the error
 back through the kernel ``W``; a feedback rule sends it back through other weights ``B``. The layers
-here are Flax's own with that product swapped (``bioflax.Linear``, ``bioflax.Conv``, ...), the rules
-say where ``B`` comes from, ``DirectFeedback`` sends the output error straight to every block, and
+here are Flax's own with a ``Product`` in its place (``bioflax.Linear``, ``bioflax.Conv``, ...), the
+rules say where ``B`` comes from, ``DirectFeedback`` sends the output error straight to every block, and
 ``alignment`` measures how close all of this is to backpropagation.
 
 >>> import bioflax, jax
@@ -14,12 +14,21 @@ say where ``B`` comes from, ``DirectFeedback`` sends the output error straight t
 (32, 10)
 """
 
-from bioflax.alignment import Alignment, alignment, angle, signals
-from bioflax.convert import Report, convert
-from bioflax.direct import DirectFeedback
-from bioflax.feedback import Feedback, decouple
-from bioflax.history import history
-from bioflax.layers import (
+from bioflax._alignment import Alignment, alignment
+from bioflax._angle import angle
+from bioflax._convert import convert
+from bioflax._direct import (
+    DirectFeedback,
+    DirectFeedbackAlignment,
+    DirectKolenPollack,
+    DirectRandomTargetProjection,
+    ErrorSignFeedback,
+    ExactFeedback,
+    IndirectFeedbackAlignment,
+)
+from bioflax._feedback import Feedback, decouple
+from bioflax._history import history
+from bioflax._layers import (
     Conv,
     ConvTranspose,
     Einsum,
@@ -32,16 +41,19 @@ from bioflax.layers import (
     OptimizedLSTMCell,
     SimpleCell,
 )
-from bioflax.rules import (
+from bioflax._mirror import mirror
+from bioflax._product import Product
+from bioflax._report import Report
+from bioflax._rules import (
     Backprop,
     FeedbackAlignment,
     KolenPollack,
     Rule,
     SignSymmetry,
     WeightMirror,
-    mirror,
 )
-from bioflax.stack import Stack
+from bioflax._signals import signals
+from bioflax._stack import Stack
 
 __all__ = [
     "Alignment",
@@ -49,17 +61,24 @@ __all__ = [
     "Conv",
     "ConvTranspose",
     "DirectFeedback",
+    "DirectFeedbackAlignment",
+    "DirectKolenPollack",
+    "DirectRandomTargetProjection",
     "Einsum",
     "Embed",
+    "ErrorSignFeedback",
+    "ExactFeedback",
     "Feedback",
     "FeedbackAlignment",
     "GRUCell",
+    "IndirectFeedbackAlignment",
     "KolenPollack",
     "LSTMCell",
     "Linear",
     "LinearGeneral",
     "MultiHeadAttention",
     "OptimizedLSTMCell",
+    "Product",
     "Report",
     "Rule",
     "SignSymmetry",

@@ -61,7 +61,8 @@ class Figure:
 
 def of(paper: str) -> dict[str, Figure]:
     """The figures of a paper by name. Raises UserError for a paper without any."""
-    papers = [m.name for m in iter_modules(__path__) if m.name not in SHARED]
+    modules = [m.name for m in iter_modules(__path__)]
+    papers = [name for name in modules if name not in SHARED and not name.startswith("_")]
     if paper not in papers:
         raise UserError(f"no figures for paper {paper!r}; {nearest(paper, papers)}")
     figures: dict[str, Figure] | None = getattr(import_module(f"figures.{paper}"), "FIGURES", None)

@@ -272,7 +272,7 @@ FIGURES = {
     "mnist": Figure(
         partial(akrout, "mnist", 469),
         ("mnist",),
-        f"MNIST digits, 784-500-10 logistic units. {AKROUT_CAPTION} The paper preset trains on 60,000 "
+        f"MNIST digits, 784-500-10 logistic units. {AKROUT_CAPTION} The full preset trains on 60,000 "
         "digits for 400 passes as they did; the quick preset stops early and has 4,000 digits.",
         claims=("K2-digits", "K4", "K4-levels", "K5", "K5-decay", "K5-levels"),
         shown=True,

@@ -4,6 +4,7 @@ from math import ceil, log10
 from typing import TYPE_CHECKING
 
 from figures import Figure, PublishedValues, Tables, style
+from figures._lillicrap2016_article import FIGURES as ARTICLE
 from figures.style import Look
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def mnist(tables: Tables, published: PublishedValues) -> "Drawing":
     for look in MNIST:
         drawn.append(100 * style.runs(table, look.arm, "test_error"))
         drawn[-1].index /= 1e5
-        curve = style.points_of(published, "mnist", look.arm, "test_error", 100)
+        curve = style.points_of(published, "digits", look.arm, "test_error", 100)
         curve = {x / 1e5: value for x, value in curve.items()}
         late += [value for x, value in curve.items() if last / 6 <= x <= last and look != SHALLOW]
         for axes in (error, end):
@@ -105,12 +106,14 @@ def mnist(tables: Tables, published: PublishedValues) -> "Drawing":
         style.trace(
             angle, style.runs(table, look.arm, "delta_angle", "hidden_1"), look, "sd", unit=1e5
         )
-    curve = style.points_of(published, "mnist", FEEDBACK.arm, "delta_angle/hidden_1")
+    curve = style.points_of(published, "digits", FEEDBACK.arm, "delta_angle/hidden_1")
     style.published_curve(angle, FEEDBACK, {x / 1e5: value for x, value in curve.items()})
     _angle(angle, "backprop", "examples (10⁵)")
     for axes in (error, end):
         axes.set_xlabel("examples (10⁵)")
-    sources = style.sources(v for (where, _, _), v in published.items() if where == "mnist")
+    sources = style.sources(
+        v for (where, _, _), v in published.items() if where in ("mnist", "digits")
+    )
     style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", sources)
     return figure
 
@@ -122,7 +125,7 @@ def nonlinear(tables: Tables, published: PublishedValues) -> "Drawing":
     drawn = []
     for look in NONLINEAR:
         drawn.append(style.runs(table, look.arm, "test_nse"))
-        curve = style.points_of(published, "nonlinear", look.arm, "test_nse")
+        curve = style.points_of(published, "depth", look.arm, "test_nse_variance")
         curve |= {4e5: published["nonlinear", look.arm, "test_nse"].number}
         for axes, times in ((error, 1), (end, 1e3)):
             style.trace(axes, times * drawn[-1], look, "quartiles", unit=1e5)
@@ -141,7 +144,9 @@ def nonlinear(tables: Tables, published: PublishedValues) -> "Drawing":
         style.trace(angle, style.runs(table, look.arm, "delta_angle", layer), look, "sd", unit=1e5)
     angle.legend(loc="lower right")
     _angle(angle, "backprop", "examples (10⁵)")
-    sources = style.sources(v for (where, _, _), v in published.items() if where == "nonlinear")
+    sources = style.sources(
+        v for (where, _, _), v in published.items() if where in ("nonlinear", "depth")
+    )
     style.footer(figure, style.seeds(*drawn), QUARTILES, SD, sources)
     return figure
 
@@ -315,6 +320,7 @@ def _angle(axes: "Axes", reference: str, x: str) -> None:
 
 
 FIGURES = {
+    **ARTICLE,
     "fig1_linear": Figure(
         linear,
         ("linear",),
@@ -335,7 +341,7 @@ FIGURES = {
         "Small diamonds: the article's curves; large ones: the numbers of its text, where its axes end (30 passes). At full "
         "scale ours are of 60,000 digits for 40 passes; the quick preset has 4,000, so its curves end "
         "early and higher.",
-        claims=("L4", "L5", "L6"),
+        claims=("L4", "L4-same-w", "L5", "L6"),
         shown=True,
     ),
     "fig2_nonlinear": Figure(

@@ -415,7 +415,7 @@ FIGURES = {
         error_curves,
         ("mnist_2x800", "mnist_2x800_frozen"),
         "Fig. 3. Test error (lines) and training error (dots) of a 2x800 tanh net on MNIST. a, The first "
-        "hidden layer, drawn at random, does not learn at first (in the paper preset for 100 passes of "
+        "hidden layer, drawn at random, does not learn at first (in the full preset for 100 passes of "
         "299, in the quick one for 5 of 10) and then does. b, Normal training. c, The end of b, on an axis of its own. Diamonds: the published test "
         "error at the end of training on 60,000 digits; the quick preset has 4,000, so its curves end higher.",
     ),

@@ -16,15 +16,22 @@ ROOT = Path(__file__).parents[1]
 # Of each module, or folder of modules: where its tests are, in ``tests/unit/bioflax``.
 TESTS = {
     "__init__.py": ["layers"],
-    "alignment.py": ["alignment", "convert", "rules"],
-    "convert.py": ["convert", "alignment", "direct"],
-    "direct.py": ["direct", "alignment", "convert"],
-    "feedback.py": ["feedback", "rules", "layers"],
-    "history.py": ["alignment"],
-    "layers": ["convert", "rules", "layers", "options", "linen"],
-    "pure.py": ["direct", "alignment"],
-    "rules": ["rules", "layers", "convert"],
-    "stack.py": ["direct", "rules", "convert"],
+    "_alignment.py": ["alignment", "convert", "rules"],
+    "_angle.py": ["alignment"],
+    "_convert.py": ["convert", "alignment", "direct", "product"],
+    "_direct": ["direct", "alignment", "convert"],
+    "_feedback.py": ["feedback", "rules", "layers"],
+    "_filters.py": ["convert"],
+    "_history.py": ["alignment"],
+    "_layers": ["convert", "rules", "layers", "options", "linen"],
+    "_mirror.py": ["rules", "product"],
+    "_product.py": ["product", "layers", "convert", "rules"],
+    "_pure.py": ["direct", "alignment"],
+    "_report.py": ["convert"],
+    "_rules": ["rules", "layers", "convert"],
+    "_signals.py": ["alignment", "product"],
+    "_stack.py": ["direct", "rules", "convert"],
+    "_tap.py": ["alignment"],
 }
 # A product of all layers, rules, transforms and types, each compiled: too slow for every mutant.
 MATRIX = "test_layers.py::test_gradients_under_every_transform_equal_the_hand_written_backward_pass"

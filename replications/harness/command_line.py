@@ -42,10 +42,21 @@ def _seeds(text: str) -> range:
     raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; an example: 0:10")
 
 
+def _positive(text: str) -> int:
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+
+
 PAPER = _take("paper", help="name of a paper, for example lillicrap2016")
 PAPERS = _take("papers", nargs="*", help="names of papers (default: all)")
 EXPERIMENT = _take("experiment", help="name of one of its experiments")
 ARM = _take("arm", help="the rule or variant: see `list`")
+SOME_PAPER = _take("paper", nargs="?", help="name of a paper (default: all)")
+SOME_EXPERIMENT = _take(
+    "experiment", nargs="?", help="name of one of its experiments (default: all)"
+)
+SOME_ARM = _take("arm", nargs="?", help="the rule or variant (default: all)")
 FIGURE = _take("figure", help="name of one of its figures")
 NAME = _take("name", help=", ".join(DATASETS))
 OUTPUT = _take("--output", type=Path, required=True, help="the file to write")
@@ -81,6 +92,13 @@ CHECKPOINTS = _take(
     default=60,
     help="time between checkpoints (default: 60)",
 )
+PASSES = _take(
+    "--passes",
+    type=_positive,
+    default=3,
+    help="passes through the data, of each seed (default: 3); as many as a run has verify it whole",
+)
+SAMPLE = _take("--sample", type=_positive, help="only so many of the seeds, drawn at random")
 YES = _take("--yes", action="store_true", help="do not ask")
 KEEP = _take(
     "--keep", action="store_true", help="also beside the accepted results, for READMEs to read"
@@ -89,11 +107,13 @@ CHECK = _take("--check", action="store_true", help="only say whether they are th
 
 
 class Verb(NamedTuple):
-    """A verb: what it does, the function that does it, what it takes."""
+    """A verb: what it does, the function that does it, what it takes; whether it computes numbers, for
+    which the surroundings are sealed (training.sealing)."""
 
     text: str
     run: Callable[[argparse.Namespace], int | None]
     takes: tuple[Argument, ...]
+    computes: bool = False
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -135,6 +155,11 @@ def _embed(options: argparse.Namespace) -> None:
     embed(options.paper, options.experiment, options.preset, _store(options))
 
 
+def _arrays(options: argparse.Namespace) -> None:
+    arrays = _module("judging.arrays").arrays
+    arrays(options.paper, options.experiment, options.preset, _store(options))
+
+
 def _plot(options: argparse.Namespace) -> None:
     plot = _module("showing.plotting").plot
     store, figure = _store(options), options.figure
@@ -173,6 +198,12 @@ def _accept(options: argparse.Namespace) -> int:
     return int(accept(options.paper, options.preset, _store(options), options.yes))
 
 
+def _verify(options: argparse.Namespace) -> int:
+    verify = _module("judging.verify")
+    asked = verify.accepted_seeds(options.paper, options.experiment, options.arm)
+    return int(verify.verify(asked, _store(options), options.passes, options.sample))
+
+
 def _schemas(options: argparse.Namespace) -> None:
     _module("declared.schemas").write_schemas(options.output)
 
@@ -192,18 +223,20 @@ def _readme(options: argparse.Namespace) -> int:
 VERBS: dict[str, Verb] = {
     "list": Verb("list papers, experiments and arms, with their seeds", _list, (PRESET,)),
     "plan": Verb(
-        "say what cells will cost: updates, operations, time here", _plan, (PAPERS, PRESET)
+        "say what cells will cost: updates, operations, time here", _plan, (PAPERS, PRESET), True
     ),
     "dataset": Verb("prepare a data set: one .npz and its sha256", _dataset, (NAME, OUTPUT)),
     "simulate": Verb(
         "run one cell: train all its seeds and measure",
         _simulate,
         (PAPER, EXPERIMENT, ARM, PRESET, RESULTS, DATA, SEEDS, BATCHING, CHECKPOINTS),
+        computes=True,
     ),
     "fingerprint": Verb(
         "run the first updates of accepted cells, on noise",
         _fingerprint,
         (PAPER, EXPERIMENT, RESULTS),
+        computes=True,
     ),
     "tabulate": Verb(
         "write one tidy table of an experiment's cells",
@@ -214,6 +247,11 @@ VERBS: dict[str, Verb] = {
         "place an experiment's hidden features in the plane (t-SNE)",
         _embed,
         (PAPER, EXPERIMENT, PRESET, RESULTS, DATA),
+    ),
+    "arrays": Verb(
+        "write the arrays that a picture shows: spikes, receptive fields",
+        _arrays,
+        (PAPER, EXPERIMENT, PRESET, RESULTS),
     ),
     "plot": Verb(
         "draw one figure from the tables",
@@ -237,6 +275,13 @@ VERBS: dict[str, Verb] = {
         "show what moved, then renew a paper's accepted results",
         _accept,
         (PAPER, PRESET, RESULTS, DATA, YES),
+        computes=True,
+    ),
+    "verify": Verb(
+        "train the first passes of accepted seeds again, and compare digit by digit",
+        _verify,
+        (SOME_PAPER, SOME_EXPERIMENT, SOME_ARM, PASSES, SAMPLE, RESULTS, DATA),
+        computes=True,
     ),
     "schemas": Verb("write the JSON schemas of the YAML files, for editors", _schemas, (OUTPUT,)),
     "readme": Verb("write the accepted results into the READMEs", _readme, (RESULTS, CHECK)),
@@ -246,11 +291,17 @@ VERBS: dict[str, Verb] = {
 def main(words: list[str] | None = None) -> int:
     """Run one verb; the exit status: 0 done, 1 a check failed, 2 bad input."""
     options = _parser().parse_args(words)
+    verb: Verb = options.verb
     try:
-        return int(options.run(options) or 0)
+        if verb.computes:
+            _module("training.sealing").seal()
+        return int(verb.run(options) or 0)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -263,7 +314,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, verb in VERBS.items():
         text = verb.text[0].upper() + verb.text[1:] + "."
         made = verbs.add_parser(name, help=verb.text, description=text)
-        made.set_defaults(run=verb.run)
+        made.set_defaults(verb=verb)
         for argument in verb.takes:
             made.add_argument(*argument.names, **argument.options)
     return parser

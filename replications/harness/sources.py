@@ -68,7 +68,7 @@ def _files(name: str, root: Path) -> list[Path]:
     parts = name.split(".")
     if parts[0] not in PACKAGES:
         return []
-    if parts[0] == LIBRARY and len(parts) == 2 and (owner := _public(root).get(parts[1])):
+    if parts[0] == LIBRARY and (owner := _public(root).get(name, name)) != name:
         return _files(owner, root)
     for length in (len(parts), len(parts) - 1):
         stem = root.joinpath(*parts[:length])
@@ -80,11 +80,13 @@ def _files(name: str, root: Path) -> list[Path]:
 
 @cache
 def _public(root: Path) -> dict[str, str]:
-    """Public name of the library -> the module that defines it."""
-    tree = ast.parse((root / LIBRARY / "__init__.py").read_text(encoding="utf-8"))
+    """Name that a package of the library passes on -> the same in the module that it is from."""
     return {
-        alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in tree.body
+        ".".join([*file.parent.relative_to(root).parts, alias.asname or alias.name]): (
+            f"{node.module}.{alias.name}"
+        )
+        for file in (root / LIBRARY).rglob("__init__.py")
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
@@ -107,7 +109,7 @@ def _imports(file: Path, root: Path) -> list[str]:
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and _is_name(child.test, "TYPE_CHECKING"):
-            continue
+            child = ast.Module(child.orelse, [])
         yield child
         yield from _executed(child)
 

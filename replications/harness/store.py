@@ -82,7 +82,8 @@ class Store:
         return self.paper(preset, paper) / "runs" / experiment / f"{arm}.npz"
 
     def table(self, preset: str, paper: str, table: str) -> Path:
-        """A tidy table: an experiment's records or, as ``<experiment>.embedding``, its features in the plane."""
+        """A tidy table: an experiment's records or, as ``<experiment>.embedding``, its features in the
+        plane, as ``<experiment>.arrays`` what its pictures show of spikes or weights."""
         return self.paper(preset, paper) / "tables" / f"{table}.csv"
 
     def fingerprints(self, preset: str, paper: str, experiment: str) -> Path:
@@ -119,8 +120,13 @@ class Store:
 
     def log(self, preset: str, rule: str, *parts: str) -> Path:
         """What a job said."""
-        return self.preset(preset).joinpath("logs", rule, *parts).with_suffix(".log")
+        return self._of_job(preset, "logs", rule, *parts, suffix="log")
 
     def benchmark(self, preset: str, rule: str, *parts: str) -> Path:
         """What a job cost."""
-        return self.preset(preset).joinpath("benchmarks", rule, *parts).with_suffix(".tsv")
+        return self._of_job(preset, "benchmarks", rule, *parts, suffix="tsv")
+
+    def _of_job(self, preset: str, *parts: str, suffix: str) -> Path:
+        # No ``with_suffix``: the name of an arm may have a dot in it.
+        *folders, name = parts
+        return self.preset(preset).joinpath(*folders, f"{name}.{suffix}")

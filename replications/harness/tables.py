@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from replications.harness.catalogue.measures import MEASURES
 from replications.harness.errors import UserError, nearest
 from replications.harness.files import atomically
 from replications.harness.records import Run
@@ -20,8 +21,8 @@ def tidy(arm: str, run: Run) -> pd.DataFrame:
     parts = []
     for name, values in run.measures.items():
         measure, _, layer = name.partition("/")
-        if measure == "features":
-            continue  # no scalars: judging.embedding has a table for them
+        if measure in MEASURES and not MEASURES[measure].scalar:
+            continue  # judging.embedding and judging.arrays have tables for them
         seeds, steps = values.shape
         parts.append(
             pd.DataFrame(
@@ -46,11 +47,38 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a tidy table as it was written; absent layers are empty strings. Raises UserError."""
+    """Read a tidy table as it was written; absent layers are empty strings.
+
+    Raises UserError where there is none, and where it is no table or was cut off.
+    """
     if not path.exists():
         raise UserError(f"{path}: no such table; make it with `python -m replications tabulate`")
-    table = pd.read_csv(path, dtype={"arm": str, "measure": str, "layer": str}, na_values=["nan"])
-    return table.assign(layer=table["layer"].fillna("")) if "layer" in table else table
+    text = {"arm": str, "measure": str, "layer": str}
+    try:
+        if not path.read_bytes().endswith(b"\n"):
+            raise ValueError("its last line is cut off")
+        table = pd.read_csv(path, dtype=text, na_values=["nan"])
+        if "layer" in table:
+            table = table.assign(layer=table["layer"].fillna(""))
+        _check_whole(table)
+    except (ValueError, KeyError, pd.errors.ParserError) as error:
+        said = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a whole table ({said}); make it again") from None
+    return table
+
+
+def _check_whole(table: pd.DataFrame) -> None:
+    """Raise ValueError unless each of an arm's columns of numbers has a row for all of its records."""
+    measured = "measure" in table
+    if table.empty:
+        raise ValueError("it has no rows")
+    counts = table.groupby(
+        ["arm", "measure", "layer"] if measured else ["arm", "layer"], sort=False
+    ).size()
+    per_arm = counts.groupby("arm")
+    cut = per_arm.min() != per_arm.max()
+    if cut.any():
+        raise ValueError(f"rows of arm {cut.idxmax()} are missing")
 
 
 def runs(

@@ -35,7 +35,8 @@ class Checkout:
         done = subprocess.run(
             [sys.executable, *words],
             cwd=self.folder,
-            env={**os.environ, "PATH": path},
+            # The copy's own modules, not those of the checkout that is tested.
+            env={**os.environ, "PATH": path, "PYTHONPATH": ""},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

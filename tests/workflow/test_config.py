@@ -10,7 +10,7 @@ GOOD = {"preset": "quick", "papers": ["lillicrap2016"], "figure_formats": ["svg"
 BAD = {
     "an unknown key": ({"presets": "quick"}, ["'presets'", "'quick'", "did you mean 'preset'?"]),
     "an unknown preset": ({"preset": "qick"}, ["preset", "'qick'", "did you mean 'quick'?"]),
-    "a preset that is a number": ({"preset": 3}, ["preset", "3", "paper, quick"]),
+    "a preset that is a number": ({"preset": 3}, ["preset", "3", "full, quick"]),
     "an unknown paper": (
         {"papers": ["lilicrap2016"]},
         ["papers", "'lilicrap2016'", "did you mean 'lillicrap2016'?"],

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 import figures
+from replications.harness.declared import experiments
+from replications.harness.store import PRESETS
 from replications.harness.training import provenance
-from replications.harness.declared import spec
 
 ROOT = Path(__file__).parents[2]
 PAPERS = yaml.safe_load((ROOT / "workflow/config.yaml").read_text())["papers"]
@@ -40,17 +41,15 @@ def outputs(clone) -> list[str]:
     return sorted(files)
 
 
-def drawable(view: str) -> set[tuple[str, str]]:
+def drawable(preset: str, accepted: bool = False) -> set[tuple[str, str]]:
     """The figures that a preset, or what was accepted at full scale, has the experiments for."""
     found = set()
     for paper in PAPERS:
-        accepted = view == spec.ACCEPTED
-        cells = [] if accepted else spec.cells(paper, view)
-        known = set(spec.accepted(paper)) if accepted else {cell.experiment for cell in cells}
+        there = experiments.accepted(paper) if accepted else experiments.names(paper, preset)
         for name, figure in figures.of(paper).items():
             # What has nothing of its own at full scale is in the quick run already.
-            full = not accepted or figure.experiments & set(spec.kept(paper))
-            if figure.drawable(known) and full:
+            full = not accepted or figure.experiments & set(experiments.kept(paper))
+            if figure.drawable(set(there)) and full:
                 found.add((paper, name))
     return found
 
@@ -61,34 +60,34 @@ def needed_by(drawn: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def test_the_config_names_every_paper():
-    assert sorted(PAPERS) == spec.papers()
+    assert sorted(PAPERS) == experiments.papers()
 
 
 def test_every_figure_is_drawn_under_some_preset():
     every = {(paper, name) for paper in PAPERS for name in figures.of(paper)}
-    assert set.union(*map(drawable, spec.PRESETS)) == every
+    assert set.union(*map(drawable, PRESETS)) == every
 
 
-@pytest.mark.parametrize("preset", spec.PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_a_fresh_clone_plans_every_cell_table_figure_and_verdict(clone, preset):
     planned = clone.planned("--config", f"preset={preset}")
-    cells = [cell for paper in PAPERS for cell in spec.cells(paper, preset)]
+    cells = [cell for paper in PAPERS for cell in experiments.cells(paper, preset)]
     assert planned["simulate"] == len(cells)
     assert planned["tabulate"] == len({(cell.paper, cell.experiment) for cell in cells})
     drawn = drawable(preset)
     assert planned["embed"] == sum("embedding" in table for _, table in needed_by(drawn)) > 0
     assert planned["dataset"] == len({cell.dataset for cell in cells} - {None})
-    # Beside a quick run stands what was accepted at full scale.
-    full = [paper for paper in PAPERS if preset == "quick" and spec.accepted(paper)]
-    assert planned["plot"] == len(drawn) + (len(drawable(spec.ACCEPTED)) if full else 0)
-    features = [table for table in needed_by(drawable(spec.ACCEPTED)) if "embedding" in table[1]]
-    tables = sum(len(spec.accepted(paper)) for paper in full)
-    assert planned["restore"] == tables + (len(features) if full else 0)
-    assert planned["fingerprint"] == sum(len(spec.kept(paper)) for paper in full)
-    assert planned["judge"] == planned["summary_page"] == len(PAPERS) + len(full)
-    assert (planned["check"], planned["check_accepted"]) == (len(PAPERS), len(full))
-    assert planned["verdicts"] == planned["verdicts_page"] == 1 + bool(full)
-    assert planned["rulegraph"] == planned["all"] == 1
+    # Beside a quick run stands what was accepted at full scale, which is read where it is kept.
+    full = [paper for paper in PAPERS if preset == "quick" and experiments.accepted(paper)]
+    shown = drawable("full", accepted=True) if full else set()
+    assert planned["plot"] == len(drawn) + len(shown)
+    assert planned["fingerprint"] == sum(len(experiments.kept(paper)) for paper in full)
+    both = len(PAPERS) + len(full)
+    assert planned["judge"] == planned["summarize"] == planned["check"] == both
+    assert planned["verdicts"] == 1 + bool(full)
+    assert planned["all"] == 1
+    known = {"simulate", "tabulate", "embed", "dataset", "plot", "fingerprint"}
+    assert set(planned) <= known | {"judge", "summarize", "check", "verdicts", "all"}
 
 
 def test_the_default_target_is_everything(clone):
@@ -123,10 +122,10 @@ def test_no_rule_writes_a_tracked_file(clone):
 def test_an_embedding_is_no_table_of_an_experiment_and_trains_nothing(clone):
     table = "results/quick/nokland2016/tables/mnist_3x400.embedding.csv"
     assert clone.planned(table) == Counter(dataset=1, simulate=2, embed=1)
-    assert "replications/embedding.py" in rules()["embed"]
-    cells = [cell for paper in PAPERS for cell in spec.cells(paper, "quick")]
-    read = {path.name for cell in cells for path in provenance.sources(cell)}
-    assert "embedding.py" not in read
+    assert "replications.harness.projection" in rules()["embed"]
+    cells = [cell for paper in PAPERS for cell in experiments.cells(paper, "quick")]
+    run = {path.name for cell in cells for path in provenance.cell_sources(cell)}
+    assert run.isdisjoint({"embedding.py", "projection.py"})
 
 
 def test_planning_writes_nothing_under_results(clone):
@@ -148,9 +147,14 @@ def test_helpers_stand_in_the_common_file_only():
 
 
 def test_planning_imports_neither_jax_nor_matplotlib_nor_pandas(clone):
-    heavy = "import sys; from replications import config, provenance; import figures; figures.of"
-    heavy += "('lillicrap2016'); print({'jax', 'matplotlib', 'pandas'} & set(sys.modules))"
-    assert clone.python("-c", heavy).said.strip() == "set()"
+    common = (ROOT / "workflow/rules/common.smk").read_text()
+    imports = re.findall(r"^(?:import|from) .*$", common, re.MULTILINE)
+    assert "from replications.harness.showing import plotting" in imports
+    asked = (
+        "plotting.drawable('lillicrap2016', 'quick'); experiments.cells('lillicrap2016', 'full')"
+    )
+    found = "print({'jax', 'flax', 'matplotlib', 'pandas', 'scipy'} & set(sys.modules))"
+    assert clone.python("-c", "\n".join([*imports, asked, found])).said.strip() == "set()"
 
 
 def test_snakemakes_linter_has_nothing_to_say(clone):
@@ -163,6 +167,18 @@ PROFILES = sorted(path.parent.name for path in (ROOT / "workflow/profiles").glob
 
 def test_there_is_a_profile_for_a_cluster_a_cloud_and_an_accelerator():
     assert PROFILES == ["gpu", "kubernetes", "slurm"]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_sets_resources_of_rules_that_there_are(name):
+    profile = yaml.safe_load((ROOT / "workflow/profiles" / name / "config.yaml").read_text())
+    assert set(profile.get("set-resources", {})) <= set(rules())
+
+
+def test_every_caption_of_the_report_is_that_of_a_rule_or_of_the_whole():
+    named = {Path(name).name for body in rules().values() for name in re.findall(r"\S+\.rst", body)}
+    there = {path.name for path in (ROOT / "workflow/report").iterdir()}
+    assert {name.strip('",') for name in named} | {"workflow.rst"} == there
 
 
 def test_the_gpu_profile_puts_all_seeds_of_one_cell_on_the_device_at_once(clone):

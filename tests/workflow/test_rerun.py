@@ -23,7 +23,7 @@ def test_a_rules_source_reruns_the_cells_that_use_it_and_what_depends_on_them(ed
     append(edited, FEEDBACK_ALIGNMENT, "\nUNUSED = 1\n")
     assert simulated(edited) == {"tiny: line, feedback_alignment"}
     assert edited.planned("tiny") == Counter(
-        simulate=1, tabulate=1, plot=1, judge=1, check=1, summary_page=1, tiny=1
+        simulate=1, tabulate=1, plot=1, judge=1, check=1, summarize=1, tiny=1
     )
     table = "results/quick/tiny/tables/line.csv"
     edited.run(table)
@@ -55,9 +55,19 @@ def test_one_arm_of_an_experiment_reruns_that_cell_alone(edited):
     assert simulated(edited) == {"tiny: line, backprop"}
 
 
-def test_another_title_reruns_nothing(edited):
+def test_another_title_lays_the_page_that_shows_it_out_again_and_computes_nothing(edited):
     edited.edit("replications/tiny/experiments.yaml", "title: A linear net", "title: Some net")
-    assert edited.planned("tiny") == Counter()
+    assert edited.planned("tiny") == Counter(summarize=1, tiny=1)
+
+
+def test_a_published_number_is_judged_drawn_and_laid_out_again_and_trains_nothing(edited):
+    append(edited, "replications/tiny/published.yaml", "# A comment.\n")
+    planned = edited.planned("tiny")
+    assert planned == Counter(judge=1, check=1, plot=2, summarize=1, tiny=1)
+
+
+def test_a_finished_run_that_is_moved_elsewhere_stays_finished(ran, tmp_path):
+    assert ran.copy(tmp_path / "elsewhere").planned("tiny") == Counter()
 
 
 def test_a_new_style_draws_again_and_computes_nothing(edited):
@@ -70,9 +80,9 @@ def test_a_changed_claim_is_judged_again_and_nothing_else_runs(edited):
     assert edited.planned("tiny") == Counter(judge=1, check=1, tiny=1)
 
 
-def test_a_changed_baseline_is_checked_again_and_nothing_else_runs(edited):
-    baseline = "replications/tiny/baselines/quick/claims.csv"
-    edited.edit(baseline, "reproduced", "not reproduced")
+def test_a_changed_accepted_verdict_is_checked_again_and_nothing_else_runs(edited):
+    accepted = "replications/tiny/accepted/quick/claims.csv"
+    edited.edit(accepted, "reproduced", "not reproduced")
     assert edited.planned("tiny") == Counter(check=1, tiny=1)
 
 

@@ -40,14 +40,14 @@ def test_one_seed_run_alone_has_the_bits_that_it_has_among_others(ran, tmp_path)
             assert one[name].tobytes() == all_[name][1:2].tobytes()
 
 
-def test_a_missing_baseline_is_a_failure_and_is_not_created(edited):
-    folder = edited.folder / "replications/tiny/baselines"
+def test_a_missing_accepted_result_is_a_failure_and_is_not_created(edited):
+    folder = edited.folder / "replications/tiny/accepted"
     for path in (folder / "quick").iterdir():
         path.unlink()
     ended = edited.snakemake("tiny", "--cores", "2")
     assert ended.status != 0
     assert "python -m replications accept tiny" in ended.said
-    assert not (edited.folder / RESULTS / "regression.txt").exists()
+    assert not (edited.folder / RESULTS / "check.txt").exists()
     assert list(folder.rglob("*.csv")) == []
 
 
@@ -58,7 +58,7 @@ def test_a_moved_number_makes_the_run_red_and_says_which(edited):
     ended = edited.snakemake("tiny", "--cores", "2")
     assert ended.status != 0
     assert "feedback_alignment" in ended.said.partition("Check tiny")[2]
-    assert not (edited.folder / RESULTS / "regression.txt").exists()
+    assert not (edited.folder / RESULTS / "check.txt").exists()
 
 
 def test_the_end_of_a_failed_jobs_log_stands_on_the_console(edited):
@@ -77,7 +77,7 @@ def test_the_report_is_one_page_with_every_figure_table_and_the_check(ran, tmp_p
     text = page.read_text()
     start = '<script id="results">\n    var results = '
     results, _ = json.JSONDecoder().raw_decode(text.partition(start)[2])
-    names = ("figures/line.svg", "figures/other.svg", "tables/summary.html", "regression.txt")
+    names = ("figures/line.svg", "figures/other.svg", "tables/summary.html", "check.txt")
     assert set(results) == {f"{RESULTS}/{name}" for name in names}
     assert "The error on a line." in results[f"{RESULTS}/figures/line.svg"]["caption"]
     tables = results[f"{RESULTS}/tables/summary.html"]["data_uri"].partition("base64,")[2]

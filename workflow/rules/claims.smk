@@ -4,7 +4,7 @@
 rule judge:
     input:
         numbers=numbers,
-        declared=declared,
+        declared=declared("claims", "published"),
     output:
         STORE.verdicts("{preset}", P),
     log:
@@ -13,6 +13,7 @@ rule judge:
         "../../environment.yml"
     params:
         code=code("replications.harness.judging.verdicts"),
+        as_published=as_published,
         results=results_folder,
         accepted=of_accepted,
     message:
@@ -82,7 +83,12 @@ rule check:
         verdicts=STORE.verdicts("{preset}", P),
         fingerprints=fingerprints_of_paper,
         accepted=accepted_files,
-        test=local("tests/regression/check_accepted.py"),
+        declared=declared("experiments", "claims", "published"),
+        shown=shown,
+        test=[
+            local(f"tests/regression/{name}")
+            for name in ("check_accepted.py", "conftest.py", "pytest.ini")
+        ],
     output:
         report(
             STORE.check("{preset}", P),
@@ -96,13 +102,12 @@ rule check:
     conda:
         "../../environment.yml"
     params:
-        code=code("replications.harness.judging.drift"),
+        code=code("replications.harness.showing.readme", "figures.{paper}"),
         results=results_folder,
         accepted=of_accepted,
     message:
         "Check {wildcards.paper} against its accepted results, {wildcards.preset}"
-    # A red check leaves no file behind: Snakemake removes what a failed job has written.
     shell:
         "logged {log} python -m pytest -c tests/regression/pytest.ini tests/regression/check_accepted.py"
         " --paper {wildcards.paper} --preset {wildcards.preset} {params.accepted} --results {params.results}"
-        " && cp {log} {output}"
+        " --report {output}"

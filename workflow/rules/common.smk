@@ -11,6 +11,7 @@ from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.declared import config as checked_config
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
+from replications.harness.judging import manifests
 from replications.harness.showing import closing, plotting
 from replications.harness.store import PRESETS, Store
 from replications.harness.training import provenance
@@ -28,7 +29,8 @@ ACCEPTED = [paper for paper in PAPERS if PRESET == "quick" and experiments.accep
 SHOWN = [PRESET, "full"] if ACCEPTED else [PRESET]
 
 # Patterns: the store's addresses with the wildcards' names in them.
-STORE = Store()
+# Of paths relative to this checkout: what was computed stays valid where it is moved.
+STORE = Store(papers=Path("replications"))
 P, X, A = "{paper}", "{experiment}", "{arm}"
 RUN = STORE.run("{preset}", P, X, A)
 
@@ -122,9 +124,26 @@ def numbers_of_figure(wildcards):
     return tables(paper, preset, [t for t in needs if t.partition(".")[0] in known])
 
 
-def declared(wildcards):
-    """What people write on a paper."""
-    return sources_of(STORE.papers / wildcards.paper, "*.yaml")
+def declared(*kinds):
+    """What people write on a paper, of these kinds of files."""
+
+    def files(wildcards):
+        folder = STORE.papers / wildcards.paper
+        return [file for kind in kinds for file in sources_of(folder, f"{kind}.yaml")]
+
+    return files
+
+
+def declared_of_figure(wildcards):
+    """Published numbers; and in the picture of a table, when ours agree with them."""
+    table = FIGURES[wildcards.paper][wildcards.figure].markdown
+    return declared(*(["claims"] if table else []), "published")(wildcards)
+
+
+def shown(wildcards):
+    """README.md and the pictures in it, which the check holds to the accepted numbers."""
+    folder = STORE.papers / wildcards.paper
+    return [local("README.md"), *sources_of(folder, f"*.{wildcards.preset}.png")]
 
 
 def sources_of(folder, pattern):
@@ -133,9 +152,7 @@ def sources_of(folder, pattern):
 
 
 def cell_of(wildcards):
-    return experiments.cell(
-        wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset
-    )
+    return experiments.cell(wildcards.paper, wildcards.experiment, wildcards.arm, wildcards.preset)
 
 
 def cells_of_experiment(wildcards):
@@ -157,11 +174,9 @@ def datasets_of_experiment(wildcards):
 
 
 def runs_of_experiment(wildcards):
-    """Numbers and manifests."""
-    files = [
+    return [
         STORE.run(c.preset, c.paper, c.experiment, c.arm) for c in cells_of_experiment(wildcards)
     ]
-    return [file.with_suffix(suffix) for file in files for suffix in (".npz", ".json")]
 
 
 def verdicts_of_papers(wildcards):
@@ -204,11 +219,12 @@ def papers_of(wildcards):
 
 
 def fingerprints_of_paper(wildcards):
-    """Of accepted results, what today's code does in its first updates."""
+    """Of accepted results, what today's code does in its first updates, where it is other code than that
+    under which they were last seen to stand."""
     paper, preset = wildcards.paper, wildcards.preset
     if not kept(paper, preset):
         return []
-    return [STORE.fingerprints(preset, paper, name) for name in experiments.kept(paper)]
+    return [STORE.fingerprints(preset, paper, name) for name in manifests.unproven(paper)]
 
 
 def of_accepted(wildcards):
@@ -253,6 +269,13 @@ def spec_digest(wildcards):
 
 def source_digest(wildcards):
     return provenance.source_digest(cell_of(wildcards))
+
+
+def as_published(wildcards):
+    """The experiments that both presets run alike: of quick, only these are compared with the paper."""
+    paper = wildcards.paper
+    known = experiments.load(paper).experiments
+    return [name for name in known if experiments.same_in_both(paper, name)]
 
 
 def digests_of_accepted(wildcards):

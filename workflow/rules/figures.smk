@@ -4,7 +4,7 @@
 rule plot:
     input:
         numbers=numbers_of_figure,
-        declared=declared,
+        declared=declared_of_figure,
     output:
         report(
             STORE.figure("{preset}", P, "{figure}", FORMATS[0]),
@@ -20,6 +20,7 @@ rule plot:
         "../../environment.yml"
     params:
         code=code("figures.{paper}", "replications.harness.showing.plotting"),
+        as_published=as_published,
         caption=caption,
         formats=FORMATS,
         results=results_folder,
@@ -60,7 +61,7 @@ rule overview:
 rule summarize:
     input:
         numbers=numbers,
-        declared=declared,
+        declared=declared("experiments", "published"),
     output:
         report(
             STORE.summary("{preset}", P),
@@ -75,6 +76,7 @@ rule summarize:
         "../../environment.yml"
     params:
         code=code("replications.harness.showing.pages"),
+        as_published=as_published,
         results=results_folder,
         accepted=of_accepted,
     message:

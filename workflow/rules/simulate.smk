@@ -21,8 +21,7 @@ rule simulate:
     input:
         dataset_of,
     output:
-        npz=RUN,
-        manifest=RUN.with_suffix(".json"),
+        RUN,
     log:
         STORE.log("{preset}", "simulate", P, X, A),
     benchmark:
@@ -83,4 +82,23 @@ rule embed:
         "Embed the features of {wildcards.paper}: {wildcards.experiment}"
     shell:
         "logged {log} python -m replications embed {wildcards.paper} {wildcards.experiment}"
+        " --preset {wildcards.preset} --results {params.results}"
+
+
+rule arrays:
+    input:
+        runs_of_experiment,
+    output:
+        STORE.table("{preset}", P, f"{X}.arrays"),
+    log:
+        STORE.log("{preset}", "arrays", P, X),
+    conda:
+        "../../environment.yml"
+    params:
+        code=code("replications.harness.judging.arrays"),
+        results=results_folder,
+    message:
+        "Tabulate the arrays of {wildcards.paper}: {wildcards.experiment}"
+    shell:
+        "logged {log} python -m replications arrays {wildcards.paper} {wildcards.experiment}"
         " --preset {wildcards.preset} --results {params.results}"

@@ -17,7 +17,8 @@ class Measure:
       direct: it is about backward weights, and those of direct feedback will do as well.
       shallow_nets: it is of nets whose layers are not compiled as one.
       one_hidden: it is of nets with one hidden layer.
-      scalar: one number a record; else an array at the end.
+      scalar: one number a record; else an array, which no table of records has.
+      spiking: it is of spiking nets alone; False: of all others; None: of both.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Measure:
     shallow_nets: bool = False
     one_hidden: bool = False
     scalar: bool = True
+    spiking: bool | None = False
 
 
 _DECADES = 0.02
@@ -38,11 +40,13 @@ _DECADES = 0.02
 _DIGITS, _DEGREES = 0.005, 0.5
 
 MEASURES: dict[str, Measure] = {
-    "train_loss": Measure("training loss", resolution=_DECADES, logarithmic=True),
-    "train_error": Measure("training error", "%", _DIGITS),
+    "train_loss": Measure("training loss", resolution=_DECADES, logarithmic=True, spiking=None),
+    # Of a spiking net as it learns, in every step: by the last one it knows the image's class.
+    "train_error": Measure("training error", "%", _DIGITS, spiking=None),
     "test_loss": Measure("test loss", resolution=_DECADES, logarithmic=True),
     "test_nse": Measure("test error", "NSE", _DECADES, logarithmic=True),
-    "test_error": Measure("test error", "%", _DIGITS),
+    "test_nse_variance": Measure("test error", "NSE by variance", _DECADES, logarithmic=True),
+    "test_error": Measure("test error", "%", _DIGITS, spiking=None),
     "delta_angle": Measure("angle of the error signals to backprop", "°", _DEGREES, of_layers=True),
     "pseudo_angle": Measure(
         "angle of the error signals to pseudo-backprop",
@@ -54,6 +58,15 @@ MEASURES: dict[str, Measure] = {
     ),
     "weight_angle": Measure(
         "angle between W and B", "°", _DEGREES, of_layers=True, feedback=True, direct=True
+    ),
+    # Of ten hidden units, each on its own: the weights out of it, and the feedback to it.
+    "unit_angle": Measure(
+        "angle between W and B of single units",
+        "°",
+        _DEGREES,
+        of_layers=True,
+        feedback=True,
+        shallow_nets=True,
     ),
     "gap": Measure(
         "|W - B|",
@@ -75,5 +88,7 @@ MEASURES: dict[str, Measure] = {
         shallow_nets=True,
         one_hidden=True,
     ),
+    "traces": Measure("spikes, potential, signal", of_layers=True, scalar=False, spiking=True),
+    "fields": Measure("receptive fields", of_layers=True, shallow_nets=True, scalar=False),
     "features": Measure("hidden features", of_layers=True, shallow_nets=True, scalar=False),
 }

@@ -111,17 +111,33 @@ class Patterns(Strict):
         return self
 
 
+class Quadratic(Strict):
+    """Examples ``x ~ U[-bound, bound]`` with targets ``y_k = x' Q_k x``, ``Q ~ U[-weights, weights]`` drawn
+    once; passed over once, in order (Lillicrap et al. 2016, Fig. 5)."""
+
+    inputs: int = Field(gt=0)
+    outputs: int = Field(gt=0)
+    bound: float = 2.0
+    weights: float = 0.5
+    train: int = Field(gt=0)
+    test: int = Field(default=1000, gt=0)
+    seed: int = 0
+
+
 class Task(Strict):
     """Exactly one source of examples."""
 
     teacher: Teacher | None = None
     images: Images | None = None
     patterns: Patterns | None = None
+    # Absent, it is no part of a cell's digest, like every later choice in this module.
+    quadratic: Quadratic | None = Field(default=None, exclude_if=lambda task: task is None)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Task":
-        if sum(v is not None for v in (self.teacher, self.images, self.patterns)) != 1:
-            raise ValueError("a task is exactly one of teacher, images, patterns")
+        given = (self.teacher, self.images, self.patterns, self.quadratic)
+        if sum(v is not None for v in given) != 1:
+            raise ValueError("a task is exactly one of teacher, images, patterns, quadratic")
         return self
 
 
@@ -212,6 +228,41 @@ class Record(Strict):
     epochs: int | None = Field(default=None, gt=0)
 
 
+class Frozen(Strict):
+    """Layers that do not learn from one update to another; their weights do not decay either.
+
+    ``layers``: ``hidden_1`` ... or ``readout``. ``to_step``: the first update in which they learn again; the
+    end where none is given.
+    """
+
+    layers: list[str] = Field(min_length=1)
+    from_step: int = Field(default=0, ge=0)
+    to_step: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "Frozen":
+        if self.to_step is not None and self.to_step <= self.from_step:
+            raise ValueError("to_step comes after from_step")
+        return self
+
+
+class Spiking(Strict):
+    """A net of stochastic binary units whose error travels down while spikes travel up (Lillicrap et al.
+    2016, Fig. 4): what ``replications.harness.training.spiking`` needs beside the network's scales and the rate.
+
+    ``group``: output units of a class. ``steps``: time steps that an image is shown. ``tau``: how far a unit
+    goes to its input in a step. ``slope``: of ``f_d``, tanh(slope U). ``brightest``: the largest
+    probability of an input spike. ``traced``: time steps that an image is shown while ``traces`` are taken.
+    """
+
+    group: int = Field(default=100, gt=0)
+    steps: int = Field(default=5, gt=0)
+    tau: float = Field(default=0.9, gt=0, le=1)
+    slope: float = Field(default=1.0, gt=0)
+    brightest: float = Field(default=0.95, gt=0, le=1)
+    traced: int = Field(default=50, gt=0)
+
+
 class RunSpec(Strict):
     """Everything that decides a cell's numbers, seeds apart."""
 
@@ -220,8 +271,9 @@ class RunSpec(Strict):
     rule: RuleName
     optimizer: Optimizer
     # Which error drives learning at a logistic output: y - y* itself (the gradient of the binary
-    # cross-entropy), or (y - y*) y (1 - y) (the gradient of the squared error).
-    output_error: Literal["raw", "mse"] = "raw"
+    # cross-entropy), or (y - y*) y (1 - y) (the gradient of the squared error). ``printed`` is mse but for the
+    # feedback path of the readout, which sends y - y* itself (Lillicrap et al. 2016, Methods).
+    output_error: Literal["raw", "mse", "printed"] = "raw"
     reduction: Literal["sum", "mean"] = "sum"
     batch: int = Field(default=1, gt=0)
     epochs: int = Field(default=1, gt=0)
@@ -237,6 +289,10 @@ class RunSpec(Strict):
     adversarial: float = 0.0
     # The first hidden layer does not learn in the first so many epochs.
     frozen_epochs: int = Field(default=0, ge=0)
+    # Layers that do not learn for a while.
+    frozen: list[Frozen] = Field(default=[], exclude_if=lambda phases: not phases)
+    # The net spikes. A spec of such a net says nothing that its program does not know: see below.
+    spiking: Spiking | None = Field(default=None, exclude_if=lambda block: block is None)
     # Stop once the moving average of the training error (3/4 old + 1/4 new, per epoch) is below.
     stop_below_train_error: float | None = None
     dtype: Literal["float32", "float64"] = "float32"
@@ -269,6 +325,54 @@ class RunSpec(Strict):
                 raise ValueError(f"measures: {name} is of at most {DEEP} hidden layers")
             if measure.one_hidden and depth != 1:
                 raise ValueError(f"measures: {name} is of nets with one hidden layer")
+        return self
+
+    @model_validator(mode="after")
+    def _printed_error_has_a_path(self) -> "RunSpec":
+        known = ("backprop", "feedback_alignment", "shallow")
+        if self.output_error == "printed" and self.rule not in known:
+            raise ValueError(f"output_error: printed is of {', '.join(known)}, not of {self.rule}")
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_layers_exist(self) -> "RunSpec":
+        net = self.network
+        layers = len(net.convolutions) + len(net.hidden)
+        known = [*(f"hidden_{i}" for i in range(1, layers + 1)), "readout"]
+        for name in (name for phase in self.frozen for name in phase.layers):
+            if name not in known:
+                raise ValueError(f"frozen: unknown layer {name!r}; {nearest(name, known)}")
+        if self.frozen and layers > DEEP:
+            raise ValueError(f"frozen: is of nets of at most {DEEP} hidden layers")
+        return self
+
+    @model_validator(mode="after")
+    def _spiking_nets(self) -> "RunSpec":
+        for name in self.measures:
+            if (
+                MEASURES[name].spiking != (self.spiking is not None)
+                and MEASURES[name].spiking is not None
+            ):
+                raise ValueError(
+                    f"measures: {name} is {'' if MEASURES[name].spiking else 'not '}of spiking nets"
+                )
+        if self.spiking is None:
+            return self
+        net, uniform = self.network, {"uniform", "zeros"}
+        wrong = {
+            "task": self.task.images is None,
+            "rule": self.rule not in ("feedback_alignment", "shallow"),
+            "network": not net.hidden or bool(net.convolutions) or net.bias_init.kind != "zeros",
+            "network.init": {net.init.kind, net.feedback_init.kind} - uniform,
+            "optimizer": self.optimizer.sgd is None or self.optimizer.coupled,
+            "batch": self.batch != 1,
+            "frozen": bool(self.frozen) or bool(self.frozen_epochs),
+        }
+        if said := [key for key, is_wrong in wrong.items() if is_wrong]:
+            raise ValueError(
+                f"spiking: {said[0]}: a spiking net has images, hidden layers, uniform weights, biases from "
+                "0, plain sgd, one image at a time, and learns by feedback_alignment or shallow"
+            )
         return self
 
     @model_validator(mode="after")

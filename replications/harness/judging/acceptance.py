@@ -6,28 +6,30 @@ fingerprints stand; one that quick runs as it is has nothing to accept.
 """
 
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from replications.harness.catalogue.datasets import DATASETS
+from replications.harness.catalogue.rules import RULES
 from replications.harness.declared import experiments
 from replications.harness.declared.experiments import Cell
 from replications.harness.errors import UserError
-from replications.harness.files import atomically
-from replications.harness.judging import drift, verdicts
+from replications.harness.files import replaced
+from replications.harness.judging import drift, manifests, verdicts, verify
+from replications.harness.judging.arrays import has_arrays, tabulate_arrays
 from replications.harness.judging.embedding import embed_features
 from replications.harness.records import Run, read_run
 from replications.harness.store import Store
 from replications.harness.tables import read_table, tall, tidy, wide
-from replications.harness.training import costs, datasets, fingerprints, provenance
+from replications.harness.training import costs, fingerprints, provenance
 
-Origins = Mapping[str, Mapping[str, Any]]
+# What backprop may differ from itself, in degrees.
+OWN_ANGLE = 1e-3
 
 
 @dataclass
@@ -37,14 +39,14 @@ class Proposal:
     Attributes:
       names: its experiments.
       texts: file -> content, of the experiments that have new ones.
-      origins: cell -> where its numbers come from, of all cells.
+      cells: cell -> the digest of its spec and the origins of its seeds, of all cells.
       judged: id -> verdict.
       changes: a line for each number that this changes.
     """
 
     names: Sequence[str]
     texts: dict[str, str] = field(default_factory=dict)
-    origins: dict[str, Any] = field(default_factory=dict)
+    cells: manifests.Cells = field(default_factory=dict)
     judged: dict[str, str] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
 
@@ -56,34 +58,57 @@ def accept(
     yes: bool = False,
     say: Callable[[str], None] = print,
     ask: Callable[[str], str] = input,
+    passes: int = 1,
 ) -> int:
     """Show what renewing the accepted results would change, ask, and write them: 0, or 1 if declined.
 
-    Raises UserError where a result is missing, is of another spec, or is one that today's code does
-    not begin.
+    What is taken is trained again for its first ``passes`` through the data. Raises UserError where a
+    result is missing, is of another spec or of other data, is of seeds beyond those declared, and
+    where today's code does not give its numbers.
     """
-    new = (_of_quick if preset == "quick" else _of_full_scale)(paper, store)
+    new = (_of_quick if preset == "quick" else _of_full_scale)(paper, store, passes)
     target = store.accepted(paper, preset)
     stale = drift.outlived(paper, preset, new.names, store)
     gone = [f"{path.name}: removed, there is no such experiment" for path in stale]
     before = drift.accepted_verdicts(paper, preset, store)
     fell, rose = drift.verdict_changes(before, new.judged)
-    say("\n".join([*gone, *new.changes, *fell, *rose]) or f"{target}: nothing changes")
-    if not yes and ask("Accept them? [y/N] ").strip().lower() not in ("y", "yes"):
+    declared = manifests.other_declarations(paper, preset, store) if before else []
+    edited = manifests.damage(paper, preset, store) if before else []
+    lines = [*declared, *edited, *gone, *new.changes, *fell, *rose]
+    say("\n".join(lines) or f"{target}: nothing changes")
+    if not yes and _answer(ask) not in ("y", "yes"):
         return 1
-    for path in stale:
-        path.unlink()
     judged = pd.DataFrame(new.judged.items(), columns=["id", "verdict"])
-    own = {"manifest.json": _origins_text(new.origins), "claims.csv": judged.to_csv(index=False)}
-    for file, text in {**new.texts, **own}.items():
-        with atomically(target / file) as temporary:
-            temporary.write_text(text)
+    texts = {**new.texts, "claims.csv": judged.to_csv(index=False)}
+    with replaced(target) as folder:
+        for path in stale:
+            (folder / path.name).unlink()
+        for file, text in texts.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        files = {
+            f.name: manifests.text_digest(manifests.read_text(f))
+            for f in folder.iterdir()
+            if f.name != manifests.MANIFEST
+        }
+        own = manifests.Manifest(manifests.declared(paper, store), files, new.cells)
+        (folder / manifests.MANIFEST).write_text(own.text, encoding="utf-8")
     return 0
 
 
-def _of_quick(paper: str, store: Store) -> Proposal:
+def _answer(ask: Callable[[str], str]) -> str:
+    try:
+        return ask("Accept them? [y/N] ").strip().lower()
+    except EOFError:
+        raise UserError(
+            "no answer, standard input is closed: nothing was accepted; say --yes"
+        ) from None
+
+
+def _of_quick(paper: str, store: Store, passes: int) -> Proposal:
     names = drift.guarded(paper, "quick", accepted=False, store=store)
     new = Proposal(names)
+    if stale := drift.stale_tables(paper, "quick", names, store):
+        raise UserError(stale[0])
     for name in names:
         for kind in drift.COMPUTED:
             frame = drift.measured(kind, paper, "quick", name, store)
@@ -91,6 +116,9 @@ def _of_quick(paper: str, store: Store) -> Proposal:
             new.texts[file.name] = frame.to_csv()
             new.changes += _changed(frame, file)
     judged = verdicts.read_verdicts(paper, "quick", store)
+    read = verdicts.tables(paper, "quick", store)
+    if edited := drift.stale_verdicts(judged, verdicts.judge_tables(paper, "quick", read, store)):
+        raise UserError(f"{store.verdicts('quick', paper)}: {edited[0]}; judge again")
     new.judged = dict(verdicts.by_id(judged))
     # Where a claim's numbers are the same but for round-off, a verdict that moved lies at the border
     # of its region, and stands on the lower side: no processor's round-off shall make it fall.
@@ -103,9 +131,18 @@ def _of_quick(paper: str, store: Store) -> Proposal:
     still = {key: new.judged[key] for key, names_of in used.items() if not names_of & moved}
     new.judged |= drift.lower_verdicts(drift.accepted_verdicts(paper, "quick", store), still)
     for cell in experiments.cells(paper, "quick", store):
-        run = store.run("quick", paper, cell.experiment, cell.arm)
-        new.origins[cell.key] = read_run(run).manifest
+        run = read_run(store.run("quick", paper, cell.experiment, cell.arm))
+        check_run(cell, run)
+        if passes:
+            first = [int(run.seeds.min())]
+            verify.check_seeds(cell, first, verify.records_of(cell, run), store, passes)
+        new.cells[cell.key] = _entry(run)
     return new
+
+
+def _entry(run: Run) -> dict[str, Any]:
+    """What an accepted manifest says of a cell."""
+    return {"spec_digest": run.manifest["spec_digest"], "origins": run.manifest["origins"]}
 
 
 def _changed(frame: pd.DataFrame, file: Path) -> list[str]:
@@ -114,14 +151,17 @@ def _changed(frame: pd.DataFrame, file: Path) -> list[str]:
     return drift.moved(drift.read_numbers(file), frame, file)
 
 
-def _of_full_scale(paper: str, store: Store) -> Proposal:
+def _of_full_scale(paper: str, store: Store, passes: int) -> Proposal:
     # Whatever the claims need: where it is missing, that is said before anything is written.
     tables: dict[str, pd.DataFrame] = {
         name: read_table(store.table("quick", paper, name))
         for name in experiments.names(paper, "full", store)
         if experiments.same_in_both(paper, name, store)
     }
-    before = drift.read_origins(paper, "full", store)
+    before = manifests.read_manifest(paper, "full", store).cells
+    # What stays is what was accepted: an edit is not to slip in beside new seeds.
+    if before and (edited := [x for x in manifests.damage(paper, "full", store) if ".runs." in x]):
+        raise UserError(f"{edited[0]}; take it back from git")
     new = Proposal(drift.guarded(paper, "full", accepted=False, store=store))
     lacking = []
     for name in new.names:
@@ -131,12 +171,16 @@ def _of_full_scale(paper: str, store: Store) -> Proposal:
         seeds = _common(runs) if len(runs) == len(cells) else []
         if seeds:
             for cell in cells:
-                _check_origin(cell, runs[cell.arm], store)
+                check_run(cell, runs[cell.arm])
+                if passes:
+                    kept = verify.records_of(cell, runs[cell.arm])
+                    verify.check_seeds(cell, seeds, kept, store, passes)
             records = _renew(new, cells, runs, before, store)
         elif name in experiments.kept(paper, store):
             new.changes.append(f"{name}: not run, the accepted results stay")
             records = verdicts.read_records(store.kept(paper, "full", name, "runs"))
-            new.origins |= {cell: o for cell, o in before.items() if cell.startswith(f"{name}/")}
+            stay = {key: c for key, c in before.items() if key.startswith(f"{name}/")}
+            new.cells |= _standing(new, stay, cells, store)
         else:
             new.changes.append(f"{name}: not run")
             records = None
@@ -149,21 +193,39 @@ def _of_full_scale(paper: str, store: Store) -> Proposal:
     return new
 
 
+def _standing(
+    new: Proposal, stay: manifests.Cells, cells: Sequence[Cell], store: Store
+) -> manifests.Cells:
+    """Entries of cells that stay, with today's code where their fingerprints stand under it."""
+    paper, name = cells[0].paper, cells[0].experiment
+    if name not in manifests.unproven(paper, store):
+        return stay
+    moved = _changed(fingerprints.of_cells(cells), store.kept(paper, "full", name, "fingerprints"))
+    new.changes += [f"{line} (today's code makes other runs)" for line in moved]
+    now = {} if moved else manifests.stands(cells)
+    return {key: {**entry, **now.get(key, {})} for key, entry in stay.items()}
+
+
 def _renew(
-    new: Proposal, cells: Sequence[Cell], runs: Mapping[str, Run], before: Origins, store: Store
+    new: Proposal,
+    cells: Sequence[Cell],
+    runs: Mapping[str, Run],
+    before: manifests.Cells,
+    store: Store,
 ) -> pd.DataFrame:
-    """Add an experiment's files to ``new``, with the origins of its cells; its records."""
+    """Add an experiment's files to ``new``, with the origins of its seeds; its records."""
     paper, name, arms = cells[0].paper, cells[0].experiment, [cell.arm for cell in cells]
     seeds = _common(runs)
     table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
     table = table[table["seed"].isin(seeds)]
     prints = fingerprints.of_cells(cells)
-    origins = {f"{name}/{arm}": runs[arm].manifest for arm in arms}
+    standing = manifests.stands(cells)
+    entries = {cell.key: {**_entry(runs[cell.arm]), **standing[cell.key]} for cell in cells}
     old, note = _beside(cells, seeds, prints, store)
     new.changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds{note}")
     if old is not None:
         table = pd.concat([tall(old), table])
-        origins = {key: _since(before[key], one) for key, one in origins.items()}
+        entries = {key: _beside_before(one, before[key], seeds) for key, one in entries.items()}
     if name in experiments.kept(paper, store):
         accepted = drift.accepted_numbers("aggregates", paper, "full", name, store)
         # With more seeds every n and every sd is another one.
@@ -180,7 +242,10 @@ def _renew(
         if any("features" in cell.spec.measures for cell in cells):
             embedding = embed_features(cells, store).set_index("arm")
             new.texts[f"{name}.embedding.csv"] = embedding.to_csv(float_format="%.6g")
-    new.origins |= origins
+        if any(map(has_arrays, cells)):
+            drawn = tabulate_arrays(cells, store).set_index("arm")
+            new.texts[f"{name}.arrays.csv"] = drawn.to_csv()
+    new.cells |= manifests.with_records(entries, name, records)
     return pd.read_csv(io.StringIO(records), dtype={"arm": str})
 
 
@@ -200,16 +265,17 @@ def _beside(
     if not count:
         return None, ""
     moved = _changed(prints, store.kept(paper, "full", name, "fingerprints"))
-    if moved or drift.other_specs(paper, [name], store):
+    if moved or drift.other_specs(paper, "full", [name], store):
         return None, f"; {count} accepted before go, today's code makes other runs"
     return old, f"; {count} accepted before stay"
 
 
-def _since(before: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's manifest, with the origins of the seeds that were accepted before and are not its own."""
-    own = set(manifest["seeds"])
-    others = [o for o in provenance.origins(before) if not set(o["seeds"]) <= own]
-    return {**manifest, "earlier": [*manifest.get("earlier", []), *others]}
+def _beside_before(
+    entry: dict[str, Any], before: Mapping[str, Any], seeds: Sequence[int]
+) -> dict[str, Any]:
+    """A cell's entry, with the origins of the seeds that were accepted before and are not new."""
+    new = provenance.only(entry["origins"], seeds)
+    return {**entry, "origins": [*new, *provenance.without(before["origins"], seeds)]}
 
 
 def _common(runs: Mapping[str, Run]) -> list[int]:
@@ -229,31 +295,39 @@ def _lack(cell: Cell, seeds: Sequence[int]) -> tuple[str, str, int, int, float]:
     return cell.experiment, cell.arm, left, round(share * cost.updates), hours
 
 
-def _check_origin(cell: Cell, run: Run, store: Store) -> None:
-    """Refuse a run of another spec, and one that today's code would not begin as it did."""
-    if run.manifest["spec_digest"] != cell.digest:
+def check_run(cell: Cell, run: Run) -> None:
+    """Raise UserError for a run of another spec, of other data, of seeds beyond those declared, of other
+    updates than its spec records, and for backprop at an angle to backprop."""
+    manifest = run.manifest
+    if manifest["spec_digest"] != cell.digest:
         raise UserError(f"{cell.name}: the run is of another spec; run it again")
-    if run.manifest["source_digest"] == provenance.source_digest(cell):
-        return
-    first = int(np.argmin(run.seeds))
-    load = partial(datasets.load, store=store)
-    now = fingerprints.first_losses(cell, load, int(run.seeds[first]))
-    allowed = drift.FIRST_LOSSES[cell.spec.dtype]
-    if not np.allclose(now, run.first_losses[first], allowed["rtol"], allowed["atol"]):
-        raise UserError(f"{cell.name}: today's code begins another run; run it again")
+    seeds = run.seeds.tolist()
+    if set(provenance.of_seeds(manifest["origins"])) != set(seeds) or len(set(seeds)) < len(seeds):
+        raise UserError(f"{cell.name}: its manifest tells of other seeds than it has; run it again")
+    if beyond := [seed for seed in seeds if not 0 <= seed < cell.spec.seeds]:
+        raise UserError(
+            f"{cell.name}: seed {beyond[0]} is not among the {cell.spec.seeds} declared; "
+            f"take out what lies beyond, or declare more before running them"
+        )
+    for origin in manifest["origins"]:
+        data = origin["dataset"]
+        pinned = DATASETS[cell.dataset].digest if cell.dataset else None
+        if (data["name"], data.get("content")) != (cell.dataset, pinned):
+            raise UserError(f"{cell.name}: trained on other data than {cell.dataset}; run it again")
+    if (want := verify.stops_of(cell)) != run.step.tolist():
+        raise UserError(
+            f"{cell.name}: recorded after {len(run.step)} numbers of updates up to {run.step[-1]}, "
+            f"its spec says {len(want)} up to {want[-1]}; run it again"
+        )
+    if RULES[cell.spec.rule].layer == "Backprop" and not RULES[cell.spec.rule].direct:
+        for name, values in run.measures.items():
+            if name.startswith("delta_angle") and np.nanmax(np.abs(values), initial=0) > OWN_ANGLE:
+                raise UserError(
+                    f"{cell.name}: {name} is {np.nanmax(values):.3g} degrees: the run is not by {cell.spec.rule}"
+                )
 
 
 def read_not_run(paper: str, store: Store = Store()) -> pd.DataFrame:
     """Read what was not run at full scale when its results were accepted; empty where none were."""
     file = store.accepted(paper, "full") / "not_run.csv"
     return pd.read_csv(file) if file.exists() else pd.DataFrame(columns=LACK)
-
-
-def _origins_text(manifests: Origins) -> str:
-    """What the manifests say on where each cell's numbers come from, one line per cell."""
-    found = {}
-    for cell, manifest in manifests.items():
-        own, *earlier = provenance.origins(manifest)
-        found[cell] = own | {"earlier": earlier} if earlier else own
-    lines = [f'"{cell}": {json.dumps(origin)}' for cell, origin in found.items()]
-    return "{\n" + ",\n".join(lines) + "\n}\n"

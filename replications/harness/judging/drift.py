@@ -1,13 +1,13 @@
 """Accepted numbers: what they are, and how far a number may move before the check is red.
 
 ``replications/<paper>/accepted/<preset>/`` holds, per experiment, the first 20 losses of each arm
-(``first_losses``, tight), and each measure at the end, over seeds: for quick as ``aggregates``; at full
-scale every record (``runs``), from which they follow, and the ``fingerprints`` of the cells. Beside
-them the accepted verdicts (``claims.csv``), and where all of it comes from (``manifest.json``).
-tests/regression/check_accepted.py compares. Nothing but ``accept`` ever writes there.
+(``first_losses``, tight), and each measure at the end, over seeds: for quick as ``aggregates``, beside the
+``early`` records of each arm (to rounding); at full scale every record (``runs``), from which they follow,
+and the ``fingerprints`` of the cells. Beside them the accepted verdicts (``claims.csv``), and where all of it
+comes from (``manifest.json``, see ``judging.manifests``). tests/regression/check_accepted.py compares.
+Nothing but ``accept`` ever writes there.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,14 +20,15 @@ from replications.harness.catalogue.measures import MEASURES
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
 from replications.harness.judging.end_table import LOGARITHM, summarize
-from replications.harness.judging.verdicts import VERDICTS, read_records
+from replications.harness.judging.manifests import read_manifest
+from replications.harness.judging.verdicts import VERDICTS, Judged, by_id, read_records
 from replications.harness.records import Run, read_run
 from replications.harness.store import Store
-from replications.harness.tables import quantities, read_table, tall
+from replications.harness.tables import quantities, read_table, tall, tidy
 
 # What a run computes and is held against; and what today's code computes for results that no run
 # computes again.
-COMPUTED = ("first_losses", "aggregates")
+COMPUTED = ("first_losses", "early", "aggregates")
 KEPT = ("fingerprints",)
 Tolerances = dict[str, dict[str, Any]]
 
@@ -39,9 +40,17 @@ FIRST_LOSSES = {
     "float64": {"rtol": 1e-8, "atol": 1e-12},
     "float32": {"rtol": 2e-5, "atol": 1e-7},
 }
+# The records of each arm's first seed that are kept of quick: its start and the next three, which is
+# past the end of an epoch or two wherever records are an epoch apart.
+EARLY = 4
+# How far an early record may move: a share of itself, and what one example more or less makes. On this
+# project's cells AVX2 and SSE4.2 stay within RTOL of AVX-512, see `rounding`.
+ROUNDING = {"float64": 1e-7, "float32": 2e-3}
 # Up to so many runs, their own spread says too little.
 FEW = 3
-UNGUARDED = 1e300
+# How far a mean may move at most where few runs tell its spread: a share of itself, or for what falls over
+# decades so many of them.
+SHARE, DECADES = 0.25, 0.5
 
 
 def guarded(paper: str, preset: str, accepted: bool, store: Store = Store()) -> list[str]:
@@ -60,7 +69,8 @@ def measured(kind: str, paper: str, preset: str, experiment: str, store: Store) 
     if kind == "aggregates":
         return aggregates(table)
     arms = table["arm"].unique()
-    return first_losses({a: read_run(store.run(preset, paper, experiment, a)) for a in arms})
+    runs = {a: read_run(store.run(preset, paper, experiment, a)) for a in arms}
+    return early(runs) if kind == "early" else first_losses(runs)
 
 
 def accepted_numbers(
@@ -76,7 +86,10 @@ def read_numbers(file: Path) -> pd.DataFrame:
     """Read a table whose first column names its rows. Raises UserError."""
     if not file.exists():
         raise UserError(f"{file}: no such file")
-    return pd.read_csv(file, index_col=0)
+    try:
+        return pd.read_csv(file, index_col=0)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"{file}: damaged ({error}); take it back from git") from None
 
 
 def first_losses(runs: Mapping[str, Run]) -> pd.DataFrame:
@@ -87,6 +100,35 @@ def first_losses(runs: Mapping[str, Run]) -> pd.DataFrame:
         columns[f"{arm} ({run.manifest['spec']['dtype']})"] = pd.Series(losses)
     frame = pd.DataFrame(columns)
     return frame.set_index(pd.Index(range(1, len(frame) + 1), name="update"))
+
+
+def early(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """The first records of each arm's first seed, one row each; the column tells the precision."""
+    rows = {}
+    for arm, run in runs.items():
+        first = np.argmin(run.seeds)
+        for name, values in run.measures.items():
+            if not MEASURES[name.partition("/")[0]].scalar:
+                continue
+            for step, value in list(zip(run.step, values[first], strict=True))[:EARLY]:
+                rows[f"{arm}/{name} at {step}"] = {run.manifest["spec"]["dtype"]: float(value)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("record")
+
+
+def rounding(name: str, dtype: str, value: float) -> float:
+    """What another processor may make of an early record, beside a share of it.
+
+    One example of a thousand goes to another class; where a number falls over decades nothing is
+    added; an angle near 0 is a root of its round-off.
+    """
+    measure = MEASURES[name]
+    if measure.unit == "%":
+        return 1.01e-3
+    if measure.unit == "°":
+        return 1e-5 if dtype == "float64" else 0.05
+    if measure.relative:
+        return ROUNDING[dtype] * 1e-3
+    return 1e-12 if dtype == "float64" else 1e-7 * max(1.0, abs(value))
 
 
 def aggregates(table: pd.DataFrame) -> pd.DataFrame:
@@ -108,9 +150,11 @@ def tolerances(kind: str, baseline: pd.DataFrame) -> Tolerances:
 
     A few runs (``FEW`` or less) do not tell their spread, and a long float32 run carries another
     processor's round-off as far as another seed would. There the mean may move as two such samples
-    differ: ``t sqrt(2 / n)`` times the spread pooled over the arms, ``t`` at 99.9 %. Where no arm
-    has two runs, nothing is known and only the first losses guard the cell.
+    differ: ``t sqrt(2 / n)`` times the spread pooled over the arms, ``t`` at 99.9 %; but by no more
+    than ``SHARE`` of itself, or ``DECADES``, which is also what holds where no arm has two runs.
     """
+    if kind == "early":
+        return {dtype: {"rtol": 0.0, "atol": _early(column)} for dtype, column in baseline.items()}
     if kind != "aggregates":
         names = {column: column.rpartition("(")[2].rstrip(")") for column in baseline.columns}
         return {column: FIRST_LOSSES[dtype] for column, dtype in names.items()}
@@ -121,12 +165,27 @@ def tolerances(kind: str, baseline: pd.DataFrame) -> Tolerances:
     measure = baseline.index.str.partition("/").get_level_values(2)
     freedom = (ended - 1).groupby(measure).transform("sum")
     variance = ((ended - 1) * sd**2).groupby(measure).transform("sum") / freedom.clip(lower=1)
-    t = np.where(freedom > 0, scipy.special.stdtrit(freedom.clip(lower=1), 0.9995), UNGUARDED)
+    t = np.where(freedom > 0, scipy.special.stdtrit(freedom.clip(lower=1), 0.9995), np.inf)
     spread = np.sqrt(np.maximum(variance, np.square(resolution)))
-    error = error.where(ended > FEW, t * np.sqrt(2 / ended) * spread)
+    most = np.maximum(resolution, [_most(*row) for row in baseline["mean"].items()])
+    error = error.where(ended > FEW, np.minimum(t * np.sqrt(2 / ended) * spread, most))
     allowed = {"rtol": 0.0, "atol": error.to_numpy()}
     exact = {"rtol": 0.0, "atol": 0.0}
     return {"mean": allowed, "sd": allowed, "n": exact, "diverged": exact}
+
+
+def _early(column: pd.Series) -> np.ndarray:
+    dtype = str(column.name)
+    found = []
+    for row, value in column.items():
+        measure = str(row).rpartition(" at ")[0].split("/")[1]
+        share = ROUNDING[dtype] * abs(np.nan_to_num(value))
+        found.append(share + rounding(measure, dtype, np.nan_to_num(value)))
+    return np.array(found)
+
+
+def _most(name: Any, mean: float) -> float:
+    return DECADES if str(name).endswith(LOGARITHM) else SHARE * abs(np.nan_to_num(mean))
 
 
 def _resolution(name: Any, mean: float) -> float:
@@ -169,6 +228,31 @@ def accepted_verdicts(paper: str, preset: str, store: Store = Store()) -> dict[s
     return dict(zip(table["id"], table["verdict"], strict=True))
 
 
+def stale_verdicts(judged: Judged, derived: Judged) -> list[str]:
+    """The verdicts that are not those of the numbers they are said to be of."""
+    said, found = by_id(judged), by_id(derived)
+    return [
+        f"claim {name}: judged {said.get(name, 'not at all')}, its numbers give {found.get(name, 'none')}"
+        for name in sorted(said.keys() | found.keys())
+        if said.get(name) != found.get(name)
+    ]
+
+
+def other_verdicts(accepted: Mapping[str, str], derived: Judged, kept: Sequence[str]) -> list[str]:
+    """The accepted verdicts that kept records do not give, better or worse: nothing but an edit moves
+    them. Claims that need a fresh run as well may rise."""
+    used = {
+        one["id"]: {part["experiment"] for part in one["parts"]}
+        for kind in derived.values()
+        for one in kind
+    }
+    return [
+        f"claim {name}: accepted {accepted[name]}, the accepted records give {now}"
+        for name, now in by_id(derived).items()
+        if name in accepted and used[name] <= set(kept) and accepted[name] != now
+    ]
+
+
 class VerdictChanges(NamedTuple):
     """Lines on claims: what makes the check red, and what is only good news."""
 
@@ -206,21 +290,37 @@ def outlived(paper: str, preset: str, names: Sequence[str], store: Store = Store
     return sorted(file for file in found if file.name.split(".")[0] not in names)
 
 
-def read_origins(paper: str, preset: str, store: Store = Store()) -> dict[str, dict[str, Any]]:
-    """Where each accepted cell comes from; nothing where nothing was accepted."""
-    file = store.accepted(paper, preset) / "manifest.json"
-    return json.loads(file.read_text()) if file.exists() else {}
-
-
-def other_specs(paper: str, names: Sequence[str], store: Store = Store()) -> list[str]:
-    """The accepted cells at full scale whose spec is another one now.
+def other_specs(paper: str, preset: str, names: Sequence[str], store: Store = Store()) -> list[str]:
+    """The accepted cells whose spec is another one now.
 
     Their fingerprints may stand all the same: how long a run is, or what it measures, its first updates
     do not tell.
     """
-    origins = read_origins(paper, "full", store)
-    cells = [cell for name in names for cell in experiments.cells_of(paper, name, "full", store)]
-    return [c.key for c in cells if origins.get(c.key, {}).get("spec_digest") != c.digest]
+    accepted = read_manifest(paper, preset, store).cells
+    cells = [cell for name in names for cell in experiments.cells_of(paper, name, preset, store)]
+    return [c.key for c in cells if accepted.get(c.key, {}).get("spec_digest") != c.digest]
+
+
+def stale_tables(paper: str, preset: str, names: Sequence[str], store: Store) -> list[str]:
+    """The tables that are not those of their runs."""
+    lines = []
+    for name in names:
+        table = read_table(store.table(preset, paper, name))
+        arms = experiments.cells_of(paper, name, preset, store)
+        runs = {c.arm: read_run(store.run(preset, paper, name, c.arm)) for c in arms}
+        now = pd.concat([tidy(arm, run) for arm, run in runs.items()], ignore_index=True)
+        # What CSV gives back of a number may be its neighbour.
+        same = len(table) == len(now) and all(
+            np.isclose(table[column], now[column], rtol=1e-12, atol=0, equal_nan=True).all()
+            if now[column].dtype.kind == "f"
+            else (table[column] == now[column]).all()
+            for column in now
+        )
+        if not same:
+            lines.append(
+                f"{store.table(preset, paper, name)}: not the table of its runs; tabulate again"
+            )
+    return lines
 
 
 def renewal(paper: str, preset: str) -> str:

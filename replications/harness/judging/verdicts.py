@@ -14,7 +14,7 @@ mean infinite and shifts a median by one rank.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from math import inf, isfinite, isnan, log
 from pathlib import Path
@@ -223,11 +223,7 @@ def judge_tables(paper: str, preset: str, table: Table, store: Store = Store()) 
     """
     check_claims(paper, preset, store)
     numbers = read_published(paper, store)
-
-    @cache
-    def declared(experiment: str, arm: str) -> int:
-        return experiments.cell(paper, experiment, arm, preset, store).spec.seeds
-
+    declared = _declared(paper, preset, store)
     claims = []
     for claim in read_claims(paper, store).claims:
         statement, parts = claim.under(preset)
@@ -257,8 +253,30 @@ def judge_tables(paper: str, preset: str, table: Table, store: Store = Store()) 
                 "verdict": worst([part["verdict"] for part in done]),
             }
         )
+    return {"claims": claims, "numbers": judge_numbers(paper, preset, table, store)}
+
+
+def _declared(paper: str, preset: str, store: Store) -> Declared:
+    @cache
+    def declared(experiment: str, arm: str) -> int:
+        return experiments.cell(paper, experiment, arm, preset, store).spec.seeds
+
+    return declared
+
+
+def judge_numbers(
+    paper: str,
+    preset: str,
+    table: Table,
+    store: Store = Store(),
+    names: Collection[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Judge a paper's published numbers that are to agree with ours; only those of experiments ``names``."""
+    declared = _declared(paper, preset, store)
     agreeing = []
     for key, pair in comparisons(paper, preset, store).items():
+        if names is not None and pair.quantity.experiment not in names:
+            continue
         found = compare(pair, table, declared)
         agreeing.append(
             {
@@ -270,7 +288,7 @@ def judge_tables(paper: str, preset: str, table: Table, store: Store = Store()) 
                 "verdict": found["verdict"],
             }
         )
-    return {"claims": claims, "numbers": agreeing}
+    return agreeing
 
 
 def tables(paper: str, preset: str, store: Store, accepted: bool = False) -> Table:

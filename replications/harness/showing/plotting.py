@@ -101,8 +101,8 @@ def tables_of(
         raise UserError(f"{paper}: figure {name} needs {missing[0]}, of which there is nothing")
     if not figure.ends:
         return found
-    judged = verdicts.judge_tables(paper, preset, read, store)
-    agreeing = {one["id"]: one["verdict"] for one in judged["numbers"]}
+    judged = verdicts.judge_numbers(paper, preset, read, store, found)
+    agreeing = {one["id"]: one["verdict"] for one in judged}
     ends = end_table.end_table(paper, preset, list(found), read, agreeing, store)
     return {**found, "ends": ends}
 

@@ -4,7 +4,8 @@ Counted are the products with weights, two operations for each multiplication: f
 of the weights, and for the error on its way back (direct feedback sends it through n_out rows a block).
 Every distinct layer (examples, inputs, outputs) is timed here on its own, the update of its weights
 included, for a few hundredths of a second; a cell's time is that of its layers, by what its rule leaves
-out, and its tests. Convolutions are timed as the matrix products that they are. Compilation (5 s a cell)
+out, and its tests. Convolutions are timed as the matrix products that they are. A spiking net does all this in
+every time step. Compilation (5 s a cell)
 is not in it, and a run may stop before its last epoch.
 """
 
@@ -71,6 +72,9 @@ def size(chosen: RunSpec) -> Size:
     if chosen.task.teacher:
         teacher = chosen.task.teacher
         return Size(teacher.train, teacher.test, (teacher.inputs,), teacher.outputs)
+    if chosen.task.quadratic:
+        forms = chosen.task.quadratic
+        return Size(forms.train, forms.test, (forms.inputs,), forms.outputs)
     patterns = chosen.task.patterns
     assert patterns is not None
     n = patterns.encoder
@@ -90,7 +94,9 @@ def layers(chosen: RunSpec, of: Size) -> list[Layer]:
         found.append(Layer(math.prod(spatial), 25 * features, width, units))
         features, spatial = width, pooled
     features *= math.prod(spatial)
-    for width in [*chosen.network.hidden, of.outputs]:
+    # A class has a group of output units in a spiking net.
+    outputs = of.outputs * (chosen.spiking.group if chosen.spiking else 1)
+    for width in [*chosen.network.hidden, outputs]:
         found.append(Layer(1, features, width, width))
         features = width
     return found
@@ -110,7 +116,8 @@ def operations(chosen: RunSpec, of: Size) -> int:
         total = 2 * forward + below
     if chosen.adversarial:
         total += 2 * forward
-    return 2 * total * min(chosen.batch, of.train)
+    steps = chosen.spiking.steps if chosen.spiking else 1
+    return 2 * total * min(chosen.batch, of.train) * steps
 
 
 def cost(cell: Cell, timer: Timer) -> Cost:
@@ -122,7 +129,8 @@ def cost(cell: Cell, timer: Timer) -> Cost:
     every = chosen.record.every or (chosen.record.epochs or 0) * per_epoch
     records = 2 + len(chosen.record.at) + (updates // every if every else 0)
     forward = sum(layer.products for layer in net)
-    tested = of.test * records / batch  # in batches
+    steps = chosen.spiking.steps if chosen.spiking else 1
+    tested = of.test * records * steps / batch  # in batches
     plain = chosen.optimizer.sgd is not None
     one = sum(timer(batch * n.rows, n.inputs, n.outputs, chosen.dtype, not plain) for n in net)
     one *= STACKED if len(net) > DEEP + 1 else 1

@@ -1,6 +1,6 @@
 """What a cell does in its first updates, without its data: whether expensive results still hold.
 
-A cell of the preset paper takes hours and a download; its fingerprint takes seconds and none. It is
+A cell of the preset full takes hours and a download; its fingerprint takes seconds and none. It is
 the first losses of one seed, and the size of the weights after them, on noise in the shape of the
 cell's data set. It moves when a change of code would move the results.
 """
@@ -18,7 +18,7 @@ from replications.harness.files import atomically
 from replications.harness.store import Store
 from replications.harness.training import datasets, tasks
 from replications.harness.training.program import FIRST, State, program
-from replications.harness.training.streams import drawing
+from replications.harness.training.streams import drawing, precision
 
 Images = Callable[[str], datasets.Dataset]
 
@@ -68,7 +68,7 @@ def first_losses(cell: Cell, images: Images, seed: int) -> np.ndarray:
 
 def _started(cell: Cell, images: Images, seed: int = 0) -> State:
     """A run after its first updates, by the functions that run it whole."""
-    with jax.enable_x64(cell.spec.dtype == "float64"):
+    with precision(cell.spec.dtype):
         task = tasks.build(cell.spec, images)
         run = program(cell.spec, task)
         order, advance = drawing(run.order), jax.jit(run.advance)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 import bioflax
-from replications.harness.training.losses import OnOutput
+from replications.harness.training.losses import OnOutput, objective
 from replications.harness.training.networks import by_layer, layers
 from replications.harness.training.tasks import Data
 
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 # Test sets go through in pieces of this size, which bounds the memory of wide and conv nets.
 PIECE = 1000
 # One pass over the test set gives the tests, one alignment both kinds of angles.
-TESTS = ("test_loss", "test_nse", "test_error")
+TESTS = ("test_loss", "test_nse", "test_nse_variance", "test_error")
 ANGLES = ("delta_angle", "weight_angle")
+# Hidden units whose own angle is taken: the first so many, since all are drawn alike.
+UNITS = 10
+# And those whose receptive field is kept.
+FIELDS = 12
 Values = dict[str, jax.Array]
 
 
@@ -52,7 +56,7 @@ class Net:
 
     def total_loss(self, model: nnx.Module, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
         x, y = batch
-        return jnp.sum(self.loss(model(x), y))
+        return jnp.sum(objective(self.spec, self.loss)(model, x, y)[0])
 
 
 def _merged(graph: Any, state: Any) -> Any:
@@ -92,7 +96,11 @@ class Measures:
 
 
 def tests(net: Net) -> Values:
-    """Loss, normalised squared error and error on the test set."""
+    """Loss, normalised squared error and error on the test set.
+
+    The squared error is normalised by the targets' squared length, ``sum (z - y)^2 / sum y^2``, and by their
+    variance: over that of the mean target as a model, ``sum (y - mean y)^2``, which is the article's NSE.
+    """
     graph, state = nnx.split(net.model)
 
     def output(x: jax.Array) -> jax.Array:
@@ -103,6 +111,7 @@ def tests(net: Net) -> Values:
     return {
         "test_loss": jnp.mean(net.loss(z, y)),
         "test_nse": jnp.sum((z - y) ** 2) / jnp.sum(y**2),
+        "test_nse_variance": jnp.sum((z - y) ** 2) / jnp.sum((y - jnp.mean(y, axis=0)) ** 2),
         "test_error": jnp.mean(net.wrong(z, y)),
     }
 
@@ -127,6 +136,13 @@ def pseudo_angle(net: Net) -> Values:
     between = {path: jnp.mean(jax.vmap(bioflax.angle)(ours[path], theirs[path])) for path in ours}
     named = by_layer(between)
     return {f"pseudo_angle/{name}": a for name, a in named.items() if name != "readout"}
+
+
+def unit_angle(net: Net) -> Values:
+    """Of single hidden units: between the weights out of one (a column of W) and its feedback (a row of B)."""
+    readout = net.model.readout
+    pairs = zip(readout.kernel[...][:UNITS], readout.feedback[...], strict=False)
+    return {f"unit_angle/unit_{j}": bioflax.angle(w, b) for j, (w, b) in enumerate(pairs, 1)}
 
 
 def gap(net: Net) -> Values:
@@ -164,5 +180,13 @@ def invariant_drift(net: Net) -> Values:
     return {"invariant_drift": drift}
 
 
+def fields(net: Net) -> Values:
+    """``fields/hidden_1`` (units, pixels): the weights into some units of the first layer."""
+    return {"fields/hidden_1": layers(net.model)["hidden_1"].kernel[...][:, :FIELDS].T}
+
+
 # Measures that share their work with no other.
-ALONE = {f.__name__: f for f in (pseudo_angle, gap, law_error, weight, invariant_drift)}
+ALONE = {
+    f.__name__: f
+    for f in (pseudo_angle, unit_angle, gap, law_error, weight, invariant_drift, fields)
+}

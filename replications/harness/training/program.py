@@ -14,8 +14,8 @@ from flax import nnx
 
 import bioflax
 from replications.harness.catalogue.rules import RULES
-from replications.harness.training import networks
-from replications.harness.training.losses import example_loss, is_wrong
+from replications.harness.training import networks, spiking
+from replications.harness.training.losses import example_loss, is_wrong, objective
 from replications.harness.training.measures import Measures
 from replications.harness.training.optimizers import optimizer
 from replications.harness.training.streams import stream
@@ -66,11 +66,14 @@ class Program(NamedTuple):
 
 def program(spec: "RunSpec", task: Task) -> Program:
     """The functions that train ``spec`` on ``task``; only the shapes of ``task`` are used here."""
+    if spec.spiking is not None:
+        return _spiking(spec, task)
     examples, outputs = task.data.train_y.shape
     batch = min(spec.batch, examples)
     steps_per_epoch = -(-examples // batch)
     input_shape = task.data.train_x.shape[1:]
     loss, wrong = example_loss(spec), is_wrong(outputs)
+    learns_from = objective(spec, loss)
     rule, update = RULES[spec.rule], optimizer(spec, steps_per_epoch)
     trained = _trained(spec)
 
@@ -108,8 +111,8 @@ def program(spec: "RunSpec", task: Task) -> Program:
         if rule.perturbs:
             value, z = _node_perturbation(model, loss, x, y, present, spec.perturbation, key)
         else:
-            z = model(x)
-            value = jnp.sum(loss(z, y) * present)
+            values, z = learns_from(model, x, y)
+            value = jnp.sum(values * present)
         if spec.reduction == "mean":
             value = value / jnp.sum(present)
         return value, (z, nnx.split(model, trained, ...)[2])
@@ -141,12 +144,10 @@ def program(spec: "RunSpec", task: Task) -> Program:
         (_, (z, rest)), gradient = jax.value_and_grad(batch_loss, has_aux=True)(
             state.trained, state.rest, x, y, present, key
         )
-        free = state.step >= spec.frozen_epochs * steps_per_epoch
-        if spec.frozen_epochs:
-            gradient = _first_block_times(free, gradient)
+        free = _free(spec, state.step, steps_per_epoch)
+        gradient = _layers_times(free, gradient)
         updates, moments = update.update(gradient, state.optimizer, state.trained)
-        if spec.frozen_epochs:  # nor do its weights decay
-            updates = _first_block_times(free, updates)
+        updates = _layers_times(free, updates)  # nor do their weights decay
         weights = optax.apply_updates(state.trained, updates)
         if rule.after_update:
             rest = after_update(weights, rest, key)
@@ -197,18 +198,84 @@ def program(spec: "RunSpec", task: Task) -> Program:
     )
 
 
+def _spiking(spec: "RunSpec", task: Task) -> Program:
+    """The program of a spiking net, of which an update is an image."""
+    examples, classes = task.data.train_y.shape
+    block, sgd = spec.spiking, spec.optimizer.sgd
+    assert block is not None
+    assert sgd is not None
+    net = spiking.Net(
+        inputs=task.data.train_x.shape[1],
+        hidden=tuple(spec.network.hidden),
+        classes=classes,
+        group=block.group,
+        steps=block.steps,
+        tau=block.tau,
+        slope=block.slope,
+        brightest=block.brightest,
+        learning_rate=sgd.learning_rate,
+        weight_decay=spec.optimizer.weight_decay,
+        init=spec.network.init.value,
+        # Without feedback the hidden layers stay as they were drawn, their decay apart.
+        feedback_init=0.0 if RULES[spec.rule].readout_only else spec.network.feedback_init.value,
+        dtype=spec.dtype,
+    )
+    found = spiking.program(net, examples, stream)
+
+    def measure(
+        state: spiking.State, first: spiking.State, data: Data
+    ) -> tuple[spiking.State, dict[str, jax.Array]]:
+        state, values = found.measure(state, first, data)
+        if "test_error" not in spec.measures:
+            del values["test_error"]
+        if "traces" in spec.measures:
+            values |= spiking.shown(net, state, data, block.traced, stream)
+        return state, values
+
+    return Program(
+        found.start,
+        found.order,
+        found.advance,
+        measure,
+        lambda state, data: {},
+        True,
+        examples,
+        examples * spec.epochs,
+    )
+
+
 def _trained(spec: "RunSpec") -> Any:
     """Which variables learn: all parameters, or the readout's alone in a shallow net."""
     alone = RULES[spec.rule].readout_only
     return nnx.All(nnx.Param, nnx.PathContains("readout")) if alone else nnx.Param
 
 
-def _first_block_times(factor: jax.Array, gradient: Any) -> Any:
-    """``gradient`` with that of the first hidden layer multiplied by ``factor``."""
+def _free(spec: "RunSpec", step: jax.Array, steps_per_epoch: int) -> dict[str, jax.Array]:
+    """Layers that are frozen at some time -> whether they learn in this update."""
+    free: dict[str, jax.Array] = {}
+    if spec.frozen_epochs:
+        free["hidden_1"] = step >= spec.frozen_epochs * steps_per_epoch
+    for phase in spec.frozen:
+        learns = step < phase.from_step
+        if phase.to_step is not None:
+            learns |= step >= phase.to_step
+        for name in phase.layers:
+            free[name] = free.get(name, True) & learns
+    return free
+
+
+def _layers_times(factors: dict[str, jax.Array], gradient: Any) -> Any:
+    """``gradient`` with those of some layers multiplied by their factors."""
+    if not factors:
+        return gradient
+
+    def scaled(path: tuple[Any, ...], value: Any) -> Any:
+        layer = f"hidden_{path[1] + 1}" if path[0] == "blocks" else path[0]
+        factor = factors.get(layer)
+        return value if factor is None else jax.tree.map(lambda g: g * factor, value)
+
     flat = nnx.to_flat_state(gradient)
-    scaled = [(p, jax.tree.map(lambda g: g * factor, v) if p[:2] == ("blocks", 0) else v)
-              for p, v in flat]  # fmt: skip
-    return nnx.from_flat_state(scaled)
+    return nnx.from_flat_state([(path, scaled(path, value)) for path, value in flat])
 
 
 def _node_perturbation(model, loss, x, y, present, deviation, key):

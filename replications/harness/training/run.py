@@ -72,27 +72,32 @@ class Trainer:
         self.compiled = _compile(self.program, batching)
 
     def train(
-        self, group: list[int], checkpoint: "Checkpoint", progress: Callable[[int], Any]
+        self,
+        group: list[int],
+        checkpoint: "Checkpoint | None",
+        progress: Callable[[int], Any],
+        last: int | None = None,
     ) -> Records:
         """All records of a group of seeds: measure -> (seeds, records); and what is only at the end.
 
-        ``progress`` is told of updates as they are done.
+        ``progress`` is told of updates as they are done. ``last``: only the records up to this update,
+        as the whole run has them.
+        Without a ``checkpoint`` nothing is kept on disk.
         """
+        when = self.when if last is None else [step for step in self.when if step <= last]
         data, compiled = self.task.data, self.compiled
         seed = jnp.asarray(group if self.batching == "vmap" else group[0], jnp.uint32)
         # A start of its own: what ``advance`` is given, it uses up.
         first = compiled.start(seed)
         state, values = compiled.measure(compiled.start(seed), first, data)
         records = [self._on_host(values)]
-        resumed = checkpoint.resume(group, state)
+        resumed = checkpoint.resume(group, state) if checkpoint else None
         if resumed is not None:
             state, records = resumed
-            progress(self.when[len(records) - 1])
+            progress(when[len(records) - 1])
         goal = self.spec.stop_below_train_error
         order = _Order(compiled, seed)
-        for begin, end in zip(
-            self.when[len(records) - 1 : -1], self.when[len(records) :], strict=True
-        ):
+        for begin, end in zip(when[len(records) - 1 : -1], when[len(records) :], strict=True):
             before = jax.tree.map(jnp.copy, state) if goal is not None else None
             for epoch, updates in self.program.stretches(begin, end):
                 state = compiled.advance(state, seed, order(epoch), data, jnp.int32(updates))
@@ -105,14 +110,15 @@ class Trainer:
                 at_rest = np.atleast_1d(np.asarray(stopped))
                 new = {name: np.where(at_rest, records[-1][name], v) for name, v in new.items()}
                 if bool(jnp.all(state.average_error <= goal)):
-                    records += [new] * (len(self.when) - len(records))
-                    progress(self.when[-1] - begin)
+                    records += [new] * (len(when) - len(records))
+                    progress(when[-1] - begin)
                     break
             records.append(new)
             progress(end - begin)
-            checkpoint.save(group, state, records)
+            if checkpoint:
+                checkpoint.save(group, state, records)
         done = {name: np.stack([r[name] for r in records], axis=1) for name in records[0]}
-        if "features" in self.spec.measures:
+        if "features" in self.spec.measures and last is None:
             done |= self._on_host(compiled.features(state, data))
         losses = np.asarray(state.first_losses)
         return done | {"first_losses": losses if self.batching == "vmap" else losses[None]}

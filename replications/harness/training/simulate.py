@@ -1,22 +1,26 @@
 """Compute a cell: the seeds that are not there yet, beside those that are."""
 
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
 from replications.harness import records
+from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.declared.experiments import Cell
 from replications.harness.errors import UserError, nearest
 from replications.harness.files import locked
 from replications.harness.store import Store
 from replications.harness.training import datasets, provenance, tasks
-from replications.harness.training.checkpoints import Checkpoint
+from replications.harness.training.checkpoints import Checkpoint, Clock
 from replications.harness.training.run import BATCHINGS, Trainer, groups
+from replications.harness.training.streams import precision
+
+# What a run that diverges has no number for.
+LOSSES = ("train_loss", "test_loss", "test_nse")
 
 
 def simulate(
@@ -46,7 +50,7 @@ def simulate(
     missing = [seed for seed in wanted if kept is None or seed not in kept.seeds]
     if missing or kept is None:
         # The bound on time between checkpoints is the only clock in here; it moves no number.
-        with jax.enable_x64(cell.spec.dtype == "float64"):
+        with precision(cell.spec.dtype):
             run = _compute(cell, missing, store, batching, checkpoint)
         with locked(path.parent):
             # Anew: another process may have written other seeds meanwhile.
@@ -62,15 +66,13 @@ def _kept(path: Path, cell: Cell) -> records.Run | None:
     if not path.exists():
         return None
     run = records.read_run(path)
-    same = run.manifest["spec_digest"] == cell.digest and run.manifest[
-        "source_digest"
-    ] == provenance.source_digest(cell)
-    return run if same else None
+    now = provenance.source_digest(cell)
+    same_code = all(origin["source_digest"] == now for origin in run.manifest["origins"])
+    return run if same_code and run.manifest["spec_digest"] == cell.digest else None
 
 
 def _join(old: records.Run, new: records.Run) -> records.Run:
-    """The seeds of both, those of ``new`` where both have them. The manifest is the new one's; those
-    of the other seeds are its ``earlier``."""
+    """The seeds of both, those of ``new`` where both have them; each with its own origin."""
     left = ~np.isin(old.seeds, new.seeds)
     seeds = np.concatenate([old.seeds[left], new.seeds])
     order = np.argsort(seeds)
@@ -78,11 +80,8 @@ def _join(old: records.Run, new: records.Run) -> records.Run:
     def both(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.concatenate([a[left], b])[order]
 
-    manifest = new.manifest | {
-        "seeds": seeds[order].tolist(),
-        "wall_seconds": old.manifest["wall_seconds"] + new.manifest["wall_seconds"],
-        "earlier": provenance.origins(old.manifest),
-    }
+    others = provenance.without(old.manifest["origins"], new.seeds.tolist())
+    manifest = new.manifest | {"origins": [*new.manifest["origins"], *others]}
     measures = {name: both(old.measures[name], new.measures[name]) for name in new.measures}
     losses = both(old.first_losses, new.first_losses)
     return records.Run(seeds[order], new.step, losses, measures, manifest)
@@ -91,22 +90,35 @@ def _join(old: records.Run, new: records.Run) -> records.Run:
 def _compute(
     cell: Cell, seeds: Sequence[int], store: Store, batching: str, checkpoint: Checkpoint
 ) -> records.Run:
-    began = time.monotonic()
     spec = cell.spec
     task = tasks.build(spec, partial(datasets.load, store=store))
     trainer = Trainer(spec, task, batching)
     waiting = groups(seeds, batching)
     total = len(waiting) * trainer.program.steps
-    recorded = []
+    recorded, clocks = [], []
     with tqdm(total=total, desc=cell.name, unit=" updates", disable=None, leave=False) as bar:
         for group in waiting:
+            checkpoint.begin()
             done = checkpoint.finished(group)
             if done is None:
                 done = trainer.train(group, checkpoint, bar.update)
                 checkpoint.finish(group, done)
             recorded.append(done)
+            clocks.append(checkpoint.clock)
     measures = {name: np.concatenate([r[name] for r in recorded]) for name in recorded[0]}
     first_losses = measures.pop("first_losses")
+    run = records.Run(np.asarray(seeds), np.asarray(trainer.when), first_losses, measures, {})
+    origin = {
+        "source_digest": provenance.source_digest(cell),
+        "claims_commit": provenance.claims_commit(cell.paper, store),
+        "batching": batching,
+        "dataset": _data(cell, task),
+        **provenance.machine(),
+        "seeds": _own(run, waiting, clocks),
+    }
+    if batching == "vmap":
+        clock = clocks[0]
+        origin["together"] = {"seeds": list(seeds), "wall_seconds": round(clock.seconds, 3)}
     manifest = {
         "paper": cell.paper,
         "experiment": cell.experiment,
@@ -114,15 +126,48 @@ def _compute(
         "preset": cell.preset,
         "spec": spec.model_dump(exclude_none=True),
         "spec_digest": cell.digest,
-        "source_digest": provenance.source_digest(cell),
-        "batching": batching,
-        "dataset": {"name": cell.dataset, "sha256": task.sha256},
-        "seeds": list(seeds),
         "batch": spec.batch,
         "steps_per_epoch": trainer.program.steps_per_epoch,
-        "wall_seconds": round(time.monotonic() - began, 3),
-        **provenance.machine(),
+        "origins": [origin],
     }
-    return records.Run(
-        np.asarray(seeds), np.asarray(trainer.when), first_losses, measures, manifest
-    )
+    return run._replace(manifest=manifest)
+
+
+def _data(cell: Cell, task: tasks.Task) -> dict[str, str | None]:
+    """The data set: its file's sha256, and that of its content, which the catalogue pins."""
+    pinned = DATASETS[cell.dataset].digest if cell.dataset else None
+    return {"name": cell.dataset, "sha256": task.sha256, "content": pinned}
+
+
+def _own(
+    run: records.Run, waiting: Sequence[Sequence[int]], clocks: Sequence[Clock]
+) -> dict[str, dict[str, Any]]:
+    """What a manifest says of each seed alone. Of seeds that ran at once only the sum of their
+    seconds is known."""
+    found = {}
+    diverged = dict(zip(run.seeds.tolist(), diverged_at(run), strict=True))
+    for group, clock in zip(waiting, clocks, strict=True):
+        for seed in group:
+            found[str(seed)] = {
+                "wall_seconds": round(clock.seconds, 3) if len(group) == 1 else None,
+                "resumes": clock.resumes,
+                "diverged_at": diverged[seed],
+            }
+    return found
+
+
+def diverged_at(run: records.Run) -> list[int | None]:
+    """For each seed the update at which its numbers ceased to be finite; None where they never did.
+
+    To the update within the first losses, then to the record.
+    """
+    found: list[int | None] = []
+    first = min(run.first_losses.shape[1], int(run.step[-1]))
+    # At the start nothing has been trained on: there these have no number.
+    losses = [values for name, values in run.measures.items() if name in LOSSES]
+    for i in range(len(run.seeds)):
+        early = np.flatnonzero(~np.isfinite(run.first_losses[i, :first]))
+        late = [np.flatnonzero(~np.isfinite(values[i, 1:])) for values in losses]
+        records_of = [int(run.step[1 + at[0]]) for at in late if len(at)]
+        found.append(int(early[0]) + 1 if len(early) else min(records_of, default=None))
+    return found

@@ -1,4 +1,4 @@
-"""Named random streams: a new consumer of randomness shifts nobody else's numbers."""
+"""Named random streams, of which a new consumer shifts nobody else's numbers; and the precision of numbers."""
 
 import zlib
 from collections.abc import Callable
@@ -19,3 +19,8 @@ def drawing(f: Callable[..., Any]) -> Any:
 def stream(key: jax.Array, name: str) -> jax.Array:
     """The key of the stream ``name`` below ``key``."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def precision(dtype: str) -> Any:
+    """A ``with`` in which arrays may have the precision that a spec asks for."""
+    return jax.enable_x64(dtype == "float64")

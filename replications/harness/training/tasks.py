@@ -1,4 +1,4 @@
-"""Where the examples come from: a random teacher, an image data set, or given patterns."""
+"""Where the examples come from: a random teacher, quadratic forms, an image data set, or given patterns."""
 
 import itertools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from replications.harness.training.starts import initializer
 from replications.harness.training.streams import drawing, stream
 
 if TYPE_CHECKING:
-    from replications.harness.declared.spec import Images, Patterns, RunSpec, Teacher
+    from replications.harness.declared.spec import Images, Patterns, Quadratic, RunSpec, Teacher
     from replications.harness.training.datasets import Dataset
 
 ACTIVATIONS = {
@@ -48,6 +48,8 @@ def build(spec: "RunSpec", images: "Callable[[str], Dataset]") -> Task:
     if spec.task.images is not None:
         flat = not spec.network.convolutions
         return _images(spec.task.images, flat, dtype, images(spec.task.images.name))
+    if spec.task.quadratic is not None:
+        return _quadratic(spec.task.quadratic, dtype)
     assert spec.task.patterns is not None
     return _patterns(spec.task.patterns, dtype)
 
@@ -75,6 +77,29 @@ def _teacher(task: "Teacher", dtype: jnp.dtype) -> Task:
 
     train_x = jax.random.normal(stream(key, "train"), (task.train, task.inputs), dtype)
     test_x = jax.random.normal(stream(key, "test"), (task.test, task.inputs), dtype)
+    return Task(Data(train_x, label(train_x), test_x, label(test_x)), False, None)
+
+
+def _quadratic(task: "Quadratic", dtype: jnp.dtype) -> Task:
+    key = jax.random.key(task.seed)
+
+    @drawing
+    def draw() -> tuple[jax.Array, ...]:
+        def uniform(name: str, bound: float, *shape: int) -> jax.Array:
+            return jax.random.uniform(stream(key, name), shape, dtype, -bound, bound)
+
+        return (
+            uniform("quadratic forms", task.weights, task.outputs, task.inputs, task.inputs),
+            uniform("train", task.bound, task.train, task.inputs),
+            uniform("test", task.bound, task.test, task.inputs),
+        )
+
+    forms, train_x, test_x = draw()
+
+    def label(x: jax.Array) -> jax.Array:
+        """One form after the other: together they would need an array of all products."""
+        return jax.lax.map(lambda q: jnp.sum((x @ q) * x, axis=-1), forms).T
+
     return Task(Data(train_x, label(train_x), test_x, label(test_x)), False, None)
 
 

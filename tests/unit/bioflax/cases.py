@@ -43,12 +43,18 @@ def streams() -> nnx.Rngs:
     return nnx.Rngs(params=0, feedback=1, dropout=2)
 
 
+def product_of(module: Any) -> Any:
+    """The product that is an attribute of a module, or None."""
+    return next((v for v in vars(module).values() if isinstance(v, bioflax.Product)), None)
+
+
 class Weights:
     """A layer's arrays as nodes, and the ``B`` of each call as its rule defines it."""
 
     def __init__(self, layer: Any):
         self.layer = layer
-        self.kernel = Node(_array(getattr(layer, layer.kernel_name)))
+        self.product = product_of(layer)
+        self.kernel = Node(_array(getattr(layer, self.product.kernel)))
         bias = getattr(layer, "bias", None)
         self.bias = None if bias is None else Node(_array(bias))
         rule = layer.rule
@@ -63,7 +69,7 @@ class Weights:
         if not isinstance(rule, bioflax.SignSymmetry):
             return _array(layer.feedback)
         if self.stream is not None:
-            size = np.abs(_array(layer.draw(rule.feedback_init, self.stream())))
+            size = np.abs(_array(self.product.layer.draw(rule.feedback_init, self.stream())))
         else:
             size = _array(layer.feedback)
         return size * np.sign(self.kernel.value)
@@ -90,7 +96,7 @@ class Case:
 
 def weights(module: nnx.Module) -> dict[str, Weights]:
     found = {"/".join(map(str, p)): m for p, m in nnx.iter_modules(module)}
-    return {path: Weights(m) for path, m in found.items() if hasattr(m, "kernel_name")}
+    return {path: Weights(m) for path, m in found.items() if product_of(m) is not None}
 
 
 def _biased(y: Node, w: Weights, shape: tuple[int, ...] | None = None) -> Node:

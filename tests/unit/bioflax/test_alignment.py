@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 import bioflax
+from bioflax._direct.weights import matrices
 from tests.unit.bioflax.cases import FAST, RULES, Weights, normal, quick, streams, traceable
 
 X, Y = normal((6, 4)), normal((6, 2), seed=1)
@@ -370,7 +371,7 @@ def test_direct_feedback_is_compared_with_the_mean_jacobian_of_the_output(stored
     h1 = model.blocks[0](BATCH[0])
     h2 = model.blocks[1](h1)
     later = [lambda h: model.readout(model.blocks[1](h)), model.readout]
-    b = model.matrices(jax.ShapeDtypeStruct((6, 2), jnp.float32), [h1, h2])
+    b = matrices(model, jax.ShapeDtypeStruct((6, 2), jnp.float32), [h1, h2])
     for i, h in enumerate([h1, h2]):
         jacobian = np.asarray(jax.vmap(jax.jacobian(later[i]))(h).mean(0)).ravel()
         b_i = np.asarray(b[i]).ravel()

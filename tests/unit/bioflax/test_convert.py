@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 from flax import nnx
 
 import bioflax
+from bioflax import _layers
 from tests.unit.bioflax.cases import FAST, LAYERS, RULES, normal, streams
 
 
@@ -265,7 +267,8 @@ def test_filters_choose_by_path_type_or_function(filters, wanted):
     )
     assert report.paths("converted") == wanted
     feedback = nnx.to_flat_state(nnx.state(converted, bioflax.Feedback))
-    assert ["/".join(map(str, path[:-1])) for path, _ in feedback] == wanted
+    assert all(path[-1] == "feedback" for path, _ in feedback)
+    assert ["/".join(map(str, path[:-2])) for path, _ in feedback] == wanted
 
 
 def test_a_filter_that_names_nothing_is_refused_with_the_nearest_path():
@@ -352,7 +355,7 @@ def test_a_users_own_layer_keeps_its_methods_and_has_its_product_swapped():
     x = jnp.asarray(normal((2, 4), np.float32))
     np.testing.assert_array_equal(converted(x), layer(x))
     dx = jax.grad(lambda x: jnp.sum(converted(x)))(x)
-    wanted = 2 * np.asarray(converted.feedback[...]).sum(1)
+    wanted = 2 * np.asarray(converted.dot_general.feedback[...]).sum(1)
     np.testing.assert_allclose(dx, np.stack([wanted] * 2), rtol=1e-5)
     again = bioflax.convert(converted, bioflax.KolenPollack(), rngs=streams())
     assert type(again) is type(converted)
@@ -372,7 +375,7 @@ def test_a_users_own_layer_may_call_the_product_by_its_attribute():
     y, pull = jax.vjp(converted, x)
     np.testing.assert_array_equal(y, layer(x))
     (dx,) = pull(jnp.ones_like(y))
-    wanted = np.asarray(converted.feedback[...]).sum(1)
+    wanted = np.asarray(converted.dot_general.feedback[...]).sum(1)
     np.testing.assert_allclose(dx, np.stack([wanted] * 2), rtol=1e-5)
 
 
@@ -435,9 +438,11 @@ def test_direct_feedback_is_switched_off_by_backpropagation_and_kept_by_other_ru
 
     for mode in ("dfa", "dkp"):
         model = direct(mode)
-        assert bioflax.convert(model, bioflax.Backprop(), strict=True).mode == "bp"
+        assert model.mode.name == mode
+        twin = bioflax.convert(model, bioflax.Backprop(), strict=True)
+        assert twin.mode == bioflax.ExactFeedback()
         other = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=streams(), strict=True)
-        assert (other.mode, model.mode) == (mode, mode)
+        assert (other.mode.name, model.mode.name) == (mode, mode)
 
 
 def test_the_layers_of_a_stack_are_converted_with_draws_of_their_own():
@@ -516,12 +521,16 @@ def test_layers_stacked_twice_by_vmap_have_draws_of_their_own_too():
 # Options of Flax's layers ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", bioflax.layers.__all__)
+@pytest.mark.parametrize("name", _layers.__all__)
 def test_layers_show_all_options_of_flax_and_the_rule(name):
-    ours = list(inspect.signature(getattr(bioflax, name)).parameters)
+    """In the text of ``help``: those given by position first and in their order, each once."""
+    text = inspect.getdoc(getattr(bioflax, name)).partition("Args:")[2].partition("\n\n")[0]
+    entries = re.findall(r"^  (\w+(?:,\s+\w+)*):", text, re.MULTILINE)
+    shown = [option for entry in entries for option in re.split(r",\s+", entry)]
     _, *flax = inspect.signature(getattr(nnx, name).__init__).parameters.values()
-    by_name = [p.name for p in flax if p.kind is p.KEYWORD_ONLY]
-    assert ours == [p.name for p in flax if p.name not in by_name] + ["rule", *by_name]
+    by_place = [p.name for p in flax if p.kind is not p.KEYWORD_ONLY]
+    assert shown[: len(by_place)] == by_place
+    assert sorted(shown) == sorted([*(p.name for p in flax), "rule"])
 
 
 def test_a_product_given_by_the_user_is_the_one_that_is_decoupled():

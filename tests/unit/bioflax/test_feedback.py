@@ -83,7 +83,7 @@ def test_a_batch_is_multiplied_as_a_batch_and_costs_what_backpropagation_costs(r
 
         x = jnp.ones((64, 32), jnp.float32)
         lowered = jax.jit(jax.grad(loss)).lower(params, x)
-        products = lowered.as_text().count("dot_general")
+        products = lowered.as_text().count("stablehlo.dot_general")
         return lowered.compile().cost_analysis()["flops"], products
 
     flops, products = cost(rule)

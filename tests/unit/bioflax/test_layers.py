@@ -84,12 +84,13 @@ def expected(layer, layers, x):
     for i, ws in enumerate(every):
         for path, w in ws.items():
             where = "/".join(filter(None, (str(i), path)))
-            kernel = f"{where}/{w.layer.kernel_name}"
+            kernel = f"{where}/{w.product.kernel}"
             gradients[kernel] = w.kernel.grad
             if w.bias is not None:
                 gradients[f"{where}/bias"] = w.bias.grad
             if isinstance(w.layer.feedback, nnx.Param):  # Kolen-Pollack: dB = dW
-                gradients[f"{where}/feedback"] = w.kernel.grad
+                slot = next(name for name, v in vars(w.layer).items() if v is w.product)
+                gradients[f"{where}/{slot}/feedback"] = w.kernel.grad
     return gradients
 
 

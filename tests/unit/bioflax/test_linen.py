@@ -97,8 +97,8 @@ def test_no_optimiser_over_the_parameters_sees_fixed_feedback():
         "readout": kernels,
     }
     assert jax.tree.map(jnp.shape, before["Feedback"]) == {
-        "hidden": {"feedback": (4, 5)},
-        "readout": {"feedback": (5, 2)},
+        "hidden": {"dot_general": {"feedback": (4, 5)}},
+        "readout": {"dot_general": {"feedback": (5, 2)}},
     }
     weights = 4 * 5 + 5 + 5 * 2 + 2
     assert sum(leaf.size for leaf in jax.tree.leaves(state)) == 1 + 2 * weights
@@ -114,7 +114,8 @@ def test_learned_feedback_is_a_parameter_and_follows_the_law_of_kolen_pollack():
     assert set(before) == {"params"}
     for name in ("hidden", "readout"):
         start, end = (
-            v["params"][name]["kernel"] - v["params"][name]["feedback"] for v in (before, after)
+            v["params"][name]["kernel"] - v["params"][name]["dot_general"]["feedback"]
+            for v in (before, after)
         )
         np.testing.assert_allclose(end, (1 - decay) ** steps * start, rtol=1e-10)
 

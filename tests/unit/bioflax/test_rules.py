@@ -14,7 +14,7 @@ from flax import nnx
 from jax.test_util import check_grads
 
 import bioflax
-from tests.unit.bioflax.cases import LAYERS, RULES, normal, quick, streams
+from tests.unit.bioflax.cases import LAYERS, RULES, normal, product_of, quick, streams
 
 FIXED = ["feedback_alignment", "sign_symmetry_uniform", "sign_symmetry_fixed", "weight_mirror"]
 
@@ -200,7 +200,7 @@ def gaps(optimizer, steps=STEPS, change=None):
 
     def gap(params):
         layers = [params["layers"][i] for i in (0, 2)]
-        return [layer["kernel"][...] - layer["feedback"][...] for layer in layers]
+        return [layer["kernel"][...] - layer["dot_general"]["feedback"][...] for layer in layers]
 
     def step(carry, _):
         params, state = carry
@@ -298,7 +298,7 @@ def test_decay_after_the_sign_flip_makes_the_gap_grow():
 def test_sign_symmetric_feedback_has_the_signs_of_the_weights_and_its_own_sizes(magnitude):
     layer = bioflax.Linear(40, 30, rule=bioflax.SignSymmetry(magnitude=magnitude), rngs=nnx.Rngs(0))
     layer.kernel[0, 0] = 0.0
-    first, second = (np.array(layer.rule.weights(layer, layer.kernel[...])) for _ in range(2))
+    first, second = (np.array(layer.dot_general._weights(layer.kernel[...])) for _ in range(2))
     np.testing.assert_array_equal(np.sign(first), np.sign(layer.kernel[...]))
     sizes = np.abs(first)[np.asarray(layer.kernel[...]) != 0]
     np.testing.assert_allclose(np.sqrt(np.mean(sizes**2)), 1 / np.sqrt(40), rtol=0.1)
@@ -375,11 +375,12 @@ def test_a_mirror_step_shows_the_feedback_the_forward_weights_in_every_layer(nam
     rule = bioflax.WeightMirror(quick, rate=1.0, samples=10_000)
     model = nnx.List([LAYERS[name].make(rule=rule, rngs=streams())])
     bioflax.mirror(model, jax.random.key(0))
-    layers = [layer for _, layer in nnx.iter_modules(model) if hasattr(layer, "kernel_name")]
+    layers = [layer for _, layer in nnx.iter_modules(model) if product_of(layer)]
     assert layers
     for layer in layers:
         # One estimate from n samples is off by about the root of (number of inputs) / n.
-        assert bioflax.angle(layer.feedback[...], getattr(layer, layer.kernel_name)[...]) < 5
+        kernel = getattr(layer, product_of(layer).kernel)
+        assert bioflax.angle(layer.feedback[...], kernel[...]) < 5
 
 
 def test_weight_mirror_leaves_layers_of_other_rules_alone_and_reaches_into_stacks():

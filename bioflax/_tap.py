@@ -1,0 +1,77 @@
+"""Taps: where an error signal is read, and where another is put in its place."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+class Tap(nnx.Variable[Any]):
+    """A zero added to an output; its gradient is the error there."""
+
+
+class Probe(nnx.Variable[Any]):
+    """What goes back from an output in place of the error."""
+
+
+class Spy:
+    """Sees, while a model is traced, what is put out at one place, and the weights there.
+
+    ``weights`` is the shape of the weights inside of a scan or a vmap, which outside of it has an
+    axis more.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.product: Any = None
+        self.output: Any = None
+        self.weights: tuple[int, ...] = ()
+
+    def see(self, y: jax.Array, weights: tuple[int, ...]) -> None:
+        self.product, self.weights = self._same(self.product, y), weights
+
+    def see_output(self, y: jax.Array) -> None:
+        """The output of the whole layer, where its shape is another than the product's."""
+        self.output = self._same(self.output, y)
+
+    def _same(self, before: Any, y: jax.Array) -> Any:
+        if before is not None and before.shape != y.shape:
+            raise ValueError(
+                f"{self.name} is called with outputs of shapes {before.shape} and {y.shape}: its "
+                "error signal is not one array"
+            )
+        return jax.typeof(y)
+
+    def tap(self, weights: tuple[int, ...]) -> tuple[Any, int] | None:
+        """A tap for this place, and its number of stacked axes; None where nothing was seen.
+
+        ``weights``: their shape outside.
+        """
+        if self.product is None:
+            return None
+        y = self.product if self.output is None else self.output
+        stacked = weights[: len(weights) - len(self.weights)]
+        return Tap(jnp.zeros((*stacked, *y.shape), y.dtype)), len(stacked)
+
+
+def tapped(tap: Any, y: jax.Array, weights: tuple[int, ...]) -> jax.Array:
+    """``y``, past a tap, a probe, a spy or nothing (None)."""
+    if tap is None:
+        return y
+    if isinstance(tap, Spy):
+        tap.see(y, weights)
+        return y
+    if isinstance(tap, Probe):
+        return _replace(y, tap[...])
+    return y + jnp.reshape(tap[...], y.shape)
+
+
+@jax.custom_vjp
+def _replace(y: jax.Array, error: jax.Array) -> jax.Array:
+    """``y``; whatever error comes back, ``error`` goes on."""
+    del error
+    return y
+
+
+_replace.defvjp(lambda y, error: (y, error), lambda error, _: (error, None))

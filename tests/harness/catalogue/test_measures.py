@@ -1,0 +1,26 @@
+"""Every measure of the catalogue has its function, and can be recorded by some net."""
+
+import pytest
+
+from replications.harness.catalogue.measures import MEASURES
+from replications.harness.training import measures
+
+# What is counted in training itself, and what is taken of the net once, at the end.
+ELSEWHERE = {"train_loss", "train_error", "features"}
+
+
+def test_every_measure_of_the_catalogue_has_its_function_and_every_function_its_row():
+    known = {*measures.TESTS, *measures.ANGLES, *measures.ALONE}
+    assert known | ELSEWHERE == MEASURES.keys()
+    assert known & ELSEWHERE == set()
+    for name, function in measures.ALONE.items():
+        assert (function, function.__name__) == (getattr(measures, name), name)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_row_says_what_a_number_may_differ_by_in_the_unit_of_the_tables(name):
+    row = MEASURES[name]
+    assert row.label
+    assert 0 < row.resolution <= 1
+    assert row.unit in ("", "%", "°", "NSE")
+    assert not (row.direct and not row.feedback)

@@ -1,0 +1,163 @@
+"""Which numbers are accepted, and how far each may move before the check is red."""
+
+from math import nan
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from replications.harness.errors import UserError
+from replications.harness.judging import drift
+from tests.harness.judging.made_up import ARMS, SEEDS, save
+
+
+def measured(kind, store):
+    return drift.measured(kind, "toy", "quick", "linear", store)
+
+
+def test_the_aggregates_are_those_of_the_last_record(tmp_path):
+    found = measured("aggregates", save(tmp_path))
+    angle = ARMS["feedback_alignment"]["delta_angle/hidden_1"]
+    row = found.loc["feedback_alignment/delta_angle/hidden_1"]
+    assert row["mean"] == pytest.approx(angle.mean())
+    assert row["sd"] == pytest.approx(angle.std(ddof=1))
+    assert row["n"] == SEEDS
+
+
+def test_errors_over_decades_are_averaged_as_logarithms(tmp_path):
+    found = measured("aggregates", save(tmp_path))
+    expected = np.log10(ARMS["backprop"]["test_nse"]).mean()
+    assert found.loc["backprop/test_nse (log10)", "mean"] == pytest.approx(expected)
+
+
+def test_a_diverged_run_is_counted(tmp_path):
+    store = save(
+        tmp_path,
+        change=lambda _, name, x: (
+            x + np.where(np.arange(len(x)) == 1, nan, 0) if name == "test_nse" else x
+        ),
+    )
+    found = measured("aggregates", store).loc["backprop/test_nse (log10)"]
+    kept = np.log10(np.delete(ARMS["backprop"]["test_nse"], 1))
+    assert (found["n"], found["diverged"]) == (SEEDS, 1)
+    assert found["mean"] == pytest.approx(kept.mean())
+
+
+def test_an_exact_zero_is_round_off_and_no_divergence(tmp_path):
+    store = save(tmp_path, change=lambda _, name, x: 0 * x if name == "test_nse" else x)
+    found = measured("aggregates", store).loc["backprop/test_nse (log10)"]
+    assert (found["mean"], found["diverged"]) == (-30, 0)
+
+
+def test_a_mean_may_move_by_one_standard_error(tmp_path):
+    frame = measured("aggregates", save(tmp_path))
+    allowed = pd.Series(drift.tolerances("aggregates", frame)["mean"]["atol"], frame.index)
+    sd = ARMS["feedback_alignment"]["delta_angle/hidden_1"].std(ddof=1)
+    assert allowed["feedback_alignment/delta_angle/hidden_1"] == pytest.approx(sd / 2)
+
+
+def test_runs_without_spread_may_move_by_the_resolution_of_their_measure(tmp_path):
+    frame = measured("aggregates", save(tmp_path))
+    allowed = pd.Series(drift.tolerances("aggregates", frame)["mean"]["atol"], frame.index)
+    assert allowed["backprop/delta_angle/hidden_1"] == pytest.approx(0.5 / 2)
+    assert allowed["feedback_alignment/test_error"] == pytest.approx(0.005 / 2)
+
+
+def aggregates(**runs):
+    """Arms of one measure, ``n`` runs each, of mean 1 and the given sd."""
+    rows = {
+        f"{arm}/test_error": {"mean": 1.0, "sd": sd, "n": n, "diverged": 0}
+        for arm, (n, sd) in runs.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+
+
+def may_move(frame):
+    allowed = drift.tolerances("aggregates", frame)["mean"]["atol"]
+    return dict(zip(frame.index.str.split("/").str[0], allowed, strict=True))
+
+
+def test_a_few_runs_may_move_as_two_samples_of_the_pooled_spread_differ():
+    found = may_move(aggregates(backprop=(3, 0.3), feedback_alignment=(3, 0.1)))
+    pooled = np.sqrt((2 * 0.3**2 + 2 * 0.1**2) / 4)
+    assert found["backprop"] == pytest.approx(8.610 * np.sqrt(2 / 3) * pooled, rel=1e-3)
+    assert found["feedback_alignment"] == found["backprop"]
+
+
+def test_many_runs_keep_their_own_standard_error_beside_arms_of_few():
+    found = may_move(aggregates(backprop=(20, 0.3), feedback_alignment=(1, np.nan)))
+    assert found["backprop"] == pytest.approx(0.3 / np.sqrt(20))
+    assert found["feedback_alignment"] == pytest.approx(3.883 * np.sqrt(2) * 0.3, rel=1e-3)
+
+
+def test_single_runs_alone_are_guarded_by_their_first_losses_only():
+    assert may_move(aggregates(backprop=(1, np.nan)))["backprop"] > 1e100
+
+
+@pytest.mark.parametrize(("dtype", "harmless", "real"), [
+    ("float64", 1e-10, 1e-7), ("float32", 1e-6, 1e-4),
+])  # fmt: skip
+def test_first_losses_forgive_round_off_of_their_precision_only(tmp_path, dtype, harmless, real):
+    before = measured("first_losses", save(tmp_path, dtype))
+    allowed = drift.tolerances("first_losses", before)
+    assert list(before.columns) == [f"backprop ({dtype})", f"feedback_alignment ({dtype})"]
+    assert before.index.tolist() == list(range(1, 21))
+    assert not drift.differences(before, before * (1 + harmless), allowed)
+    assert len(drift.differences(before, before * (1 + real), allowed)) == 40
+
+
+def test_a_difference_names_the_row_the_column_and_all_three_numbers(tmp_path):
+    before = measured("aggregates", save(tmp_path))
+    after = before.copy()
+    after.loc["feedback_alignment/test_error", "mean"] = 0.2
+    allowed = drift.tolerances("aggregates", before)
+    assert drift.differences(before, after, allowed) == [
+        "feedback_alignment/test_error, mean: baseline 0.1, now 0.2, tolerance 0.0025"
+    ]
+
+
+def test_rows_and_columns_that_come_or_go_are_differences(tmp_path):
+    before = measured("aggregates", save(tmp_path))
+    allowed = drift.tolerances("aggregates", before)
+    name = "feedback_alignment/test_error"
+    assert drift.differences(before, before.drop(name), allowed) == [f"row {name!r} is gone"]
+    fewer = before.drop(name)
+    allowed = drift.tolerances("aggregates", fewer)
+    assert drift.differences(fewer, before, allowed) == [f"row {name!r} has no baseline"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "fell", "rose"),
+    [
+        ("reproduced", "reproduced", 0, 0),
+        ("reproduced", "inconclusive", 1, 0),
+        ("inconclusive", "not reproduced", 1, 0),
+        ("not reproduced", "reproduced", 0, 1),
+        (None, "reproduced", 1, 0),
+        ("reproduced", None, 1, 0),
+    ],
+)
+def test_a_verdict_may_rise_and_not_fall_come_or_go(before, now, fell, rose):
+    found = drift.verdict_changes({"T1": before} if before else {}, {"T1": now} if now else {})
+    assert (len(found.fell), len(found.rose)) == (fell, rose)
+
+
+def test_where_no_processor_decides_the_lower_of_two_verdicts_stands():
+    accepted = {"T1": "inconclusive", "T2": "reproduced"}
+    judged = {"T1": "reproduced", "T2": "not reproduced", "T3": "reproduced"}
+    assert drift.lower_verdicts(accepted, judged) == {
+        "T1": "inconclusive",
+        "T2": "not reproduced",
+        "T3": "reproduced",
+    }
+
+
+def test_without_accepted_results_the_error_says_what_to_do(tmp_path):
+    store = save(tmp_path)
+    with pytest.raises(
+        UserError, match=r"runs\.csv: no accepted results; see `python -m replications accept"
+    ):
+        drift.accepted_numbers("aggregates", "toy", "full", "linear", store)
+    with pytest.raises(UserError, match=r"linear\.aggregates\.csv: no such file"):
+        drift.accepted_numbers("aggregates", "toy", "quick", "linear", store)
+    assert drift.accepted_verdicts("toy", "quick", store) == {}

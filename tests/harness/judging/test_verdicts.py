@@ -1,0 +1,353 @@
+"""Claims on small made-up tables, where the verdict is known."""
+
+import copy
+import json
+from math import inf, nan
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from replications.harness.declared.claims import read_claims
+from replications.harness.errors import UserError
+from replications.harness.judging.verdicts import (
+    VERDICTS,
+    by_id,
+    gather,
+    judge,
+    read_verdicts,
+    verdict,
+)
+from replications.harness.region import Region
+from replications.harness.statistics import Interval, mean_interval
+from replications.harness.tables import write_table
+from tests.harness.judging.made_up import ends, errors, judged, tidy
+from tests.harness.papers import CLAIM, TOY, write_paper, write_toy
+
+RNG = np.random.default_rng(0)
+
+
+# The rule
+
+
+@pytest.mark.parametrize(
+    ("interval", "region", "expected"),
+    [
+        ((2, 1, 3), Region(0, 4), "reproduced"),
+        ((2, 1, 3), Region(2, 4), "inconclusive"),
+        ((2, 1, 3), Region(4, 5), "not reproduced"),
+        ((2, 1, 3), Region(high=4), "reproduced"),
+        ((2, 1, 3), Region(low=0), "reproduced"),
+        ((2, 1, 3), Region(high=1), "not reproduced"),
+        ((2, 1, 3), Region(low=3), "not reproduced"),
+        ((2, -inf, inf), Region(high=4), "inconclusive"),
+        ((2, -inf, inf), Region(0, 4), "inconclusive"),
+        ((-inf, -inf, -inf), Region(high=0), "reproduced"),
+        ((inf, inf, inf), Region(high=0), "not reproduced"),
+        ((-inf, -inf, -inf), Region(low=0), "not reproduced"),
+        ((nan, nan, nan), Region(high=0), "not reproduced"),
+        # No difference at all is no ordering.
+        ((0, 0, 0), Region(high=0), "not reproduced"),
+    ],
+)
+def test_a_verdict_asks_where_the_whole_interval_lies(interval, region, expected):
+    assert verdict(Interval(*interval), region) == expected
+
+
+def test_equivalence_is_two_one_sided_tests_at_five_percent():
+    rng = np.random.default_rng(2)
+    margin, found = 0.5, set()
+    for _ in range(100):
+        x = rng.normal(0.2, 0.6, size=10)
+        below = stats.ttest_1samp(x, margin, alternative="less").pvalue < 0.05
+        above = stats.ttest_1samp(x, -margin, alternative="greater").pvalue < 0.05
+        equivalent = verdict(mean_interval(x, 0.9), Region(-margin, margin)) == "reproduced"
+        assert equivalent == (below and above)
+        found.add(equivalent)
+    assert found == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("values", "region", "expected"),
+    [
+        # Towards the region an infinity decides nothing; away from it, it decides.
+        ([1.0, 2.0, -inf], Region(high=5), "inconclusive"),
+        ([-inf], Region(high=5), "inconclusive"),
+        ([-inf, -inf], Region(high=5), "reproduced"),
+        ([1.0, 2.0, inf], Region(high=5), "not reproduced"),
+        ([inf], Region(high=5), "not reproduced"),
+        ([1.0, 2.0, inf], Region(low=0), "inconclusive"),
+        ([1.0, 2.0, inf], Region(0, 5), "not reproduced"),
+        ([-inf, 2.0, inf], Region(high=5), "not reproduced"),
+    ],
+)
+def test_an_infinite_run_never_makes_a_claim_true_by_itself(values, region, expected):
+    assert verdict(mean_interval(values, 0.95, region), region) == expected
+
+
+def test_a_part_that_fails_decides_a_claim_that_was_run_in_part_only():
+    order = VERDICTS.index
+    assert order("inconclusive") < order("not run") < order("not reproduced")
+
+
+# Parts
+
+
+def test_a_level_is_reproduced_where_the_whole_interval_lies_below_the_bound():
+    table = errors(a=[0.10, 0.12, 0.11, 0.09])
+    percent = {"scale": "percent"}
+    assert judged({"value": percent, "below": 15}, table)["verdict"] == "reproduced"
+    assert judged({"value": percent, "below": 11}, table)["verdict"] == "inconclusive"
+    assert judged({"value": percent, "below": 5}, table)["verdict"] == "not reproduced"
+    assert judged({"value": percent, "above": 5}, table)["estimate"] == pytest.approx(10.5)
+
+
+def test_two_numbers_of_one_run_are_paired_and_those_of_two_arms_are_not():
+    """Pairing finds an order that the spread over runs hides; seeds of two arms have but numbers in common."""
+    level, offset = np.array([1.0, 5.0, 9.0, 13.0]), np.array([0.9, 1.0, 1.1, 1.0])
+    runs = np.stack([level + offset, level + offset, level], axis=1)
+    table = tidy({("a", "test_error", ""): runs, ("b", "test_error", ""): runs[:, ::-1]})
+    before = {"minus": {"at": 10}}
+    assert judged({**before, "below": 0}, table)["verdict"] == "reproduced"
+    assert judged({**before, "above": 0}, table)["verdict"] == "not reproduced"
+    assert judged({"minus": {"arm": "b"}, "below": 0}, table)["verdict"] == "inconclusive"
+    backwards = tidy({("a", "test_error", ""): runs, ("b", "test_error", ""): runs[::-1, ::-1]})
+    found = [judged({"minus": {"arm": "b"}, "below": 0}, one) for one in (table, backwards)]
+    assert found[0] == found[1]
+
+
+def test_the_difference_of_two_arms_has_welchs_interval():
+    a, b = [1.0, 2.0, 4.0], [1.0, 9.0, 3.0, 5.0]
+    found = judged({"minus": {"arm": "b"}, "below": 0}, errors(a=a, b=b))
+    expected = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert found["interval"] == pytest.approx([expected.low, expected.high], rel=1e-5)
+    assert found["estimate"] == pytest.approx(np.mean(a) - np.mean(b), rel=1e-5)
+
+
+def test_equivalence_needs_a_tight_interval_and_not_just_a_missing_difference():
+    tight, loose = [1.0, -1.0, 0.5, -0.5], [40.0, -40.0, 20.0, -20.0]
+    table = errors(a=np.add(50, tight), b=[50] * 4)
+    assert judged({"minus": {"arm": "b"}, "margin": 3}, table)["verdict"] == "reproduced"
+    table = errors(a=np.add(50, loose), b=[50] * 4)
+    assert judged({"minus": {"arm": "b"}, "margin": 3}, table)["verdict"] == "inconclusive"
+
+
+def test_every_interval_is_at_95_percent_unless_the_part_says_another():
+    table = errors(a=[1.0, 2.0], b=[1.0, 1.0])
+    for region in ({"margin": 3}, {"below": 3}):
+        assert judged({"minus": {"arm": "b"}, **region}, table)["confidence"] == 0.95
+    assert judged({"below": 3, "confidence": 0.999}, table)["confidence"] == 0.999
+
+
+def test_a_level_around_the_published_number_is_centred_there():
+    found = judged({"around": 2.4, "margin": 0.3}, errors(a=[2.3, 2.4, 2.5, 2.4]))
+    assert (found["verdict"], found["region"]) == ("reproduced", "2.4 ± 0.3")
+
+
+def test_a_ratio_is_averaged_as_a_ratio():
+    table = errors(a=[2.0, 8.0, 4.0, 4.0], b=[1.0, 1.0, 1.0, 1.0])
+    found = judged({"over": {"arm": "b"}, "above": 1}, table)
+    assert found["estimate"] == pytest.approx(4.0)
+    assert found["interval"][0] * found["interval"][1] == pytest.approx(16.0, rel=1e-4)
+    assert found["verdict"] == "reproduced"
+    assert judged({"over": {"arm": "b"}, "below": 1.2}, table)["verdict"] == "not reproduced"
+
+
+def test_errors_over_decades_are_compared_as_logarithms():
+    found = judged(
+        {"value": {"scale": "log10"}, "aggregate": "median", "below": -8},
+        errors(a=10.0 ** -np.arange(9, 17)),
+    )
+    assert (found["estimate"], found["verdict"]) == (pytest.approx(-12.5), "reproduced")
+
+
+def test_a_trend_is_a_rank_correlation_within_each_seed():
+    x = {f"w_{i}": i**3 for i in range(5)}
+    rising = {arm: np.exp(i) + RNG.normal(0, 0.01, 4) for i, arm in enumerate(x)}
+    found = judged({"value": {"arm": ""}, "trend": x, "above": 0.9}, errors(**rising))
+    assert (found["estimate"], found["n"], found["verdict"]) == (1.0, 4, "reproduced")
+    swapped = {**rising, "w_0": rising["w_4"], "w_4": rising["w_0"]}
+    found = judged({"value": {"arm": ""}, "trend": x, "above": 0.9}, errors(**swapped))
+    assert found["verdict"] == "not reproduced"
+
+
+@pytest.mark.parametrize("bound", [{"below": 1.0}, {"above": -1.0}, {"margin": 1.0}])
+@pytest.mark.parametrize("aggregate", ["mean", "worst"])
+def test_a_diverged_run_is_the_worst_case_whichever_side_is_good(bound, aggregate):
+    found = judged({"aggregate": aggregate, **bound}, errors(a=[0.1, 0.2, 0.0, -0.1, nan]))
+    assert (found["verdict"], found["n"], found["diverged"]) == ("not reproduced", 5, 1)
+
+
+def test_one_diverged_run_costs_a_median_one_rank_and_not_the_claim():
+    x = [*np.linspace(0, 1, 19), nan]
+    found = judged({"aggregate": "median", "below": 2}, errors(a=x))
+    assert (found["verdict"], found["diverged"]) == ("reproduced", 1)
+    ranks = np.sort(np.where(np.isnan(x), inf, x))
+    assert found["interval"] == pytest.approx([ranks[5], ranks[14]], rel=1e-5)
+
+
+def test_before_the_declared_number_of_runs_there_is_no_verdict_and_later_runs_are_left_out():
+    table = errors(a=[1.0, 2.0, 3.0], b=[1.0, 2.0])
+    found = judged({"minus": {"arm": "b"}, "below": 9}, table, declared=3)
+    assert (found["verdict"], found["n"], found["declared"]) == ("incomplete", 2, 3)
+    found = judged({"below": 2.5}, errors(a=[1.0, 1.1, 50.0]), declared=2)
+    assert (found["verdict"], found["n"], found["estimate"]) == ("reproduced", 2, 1.05)
+
+
+def test_a_seed_without_its_pair_counts_as_diverged():
+    loss = ends([1.0, 2.0])
+    table = tidy({("a", "test_error", ""): ends([1.0, 2.0, 3.0]), ("a", "test_loss", ""): loss})
+    found = judged({"minus": {"measure": "test_loss"}, "below": 9}, table)
+    assert (found["verdict"], found["diverged"]) == ("incomplete", 1)
+
+
+def test_one_run_decides_nothing():
+    found = judged({"below": 9}, errors(a=[1.0]), declared=1)
+    assert (found["verdict"], found["interval"]) == ("incomplete", [None, None])
+
+
+def test_an_identity_fails_with_the_one_run_that_breaks_it():
+    broken = [1e-9] * 19 + [1e-3]
+    assert judged({"aggregate": "worst", "below": 1e-6}, errors(a=broken))["verdict"] == (
+        "not reproduced"
+    )
+    assert (
+        judged({"aggregate": "worst", "below": 1e-6}, errors(a=[1e-9] * 2))["verdict"]
+        == "reproduced"
+    )
+
+
+# Papers
+
+
+def save(store, table):
+    write_table(store.table("quick", "toy", "toy"), table)
+
+
+def test_a_claim_is_as_good_as_its_worst_part(tmp_path):
+    store = write_toy(tmp_path, CLAIM)
+    save(store, errors(a=[0.1, 0.11, 0.12, 0.1], b=[0.1, 0.12, 0.11, 0.1]))
+    (claim,) = judge("toy", "quick", store)["claims"]
+    assert [part["verdict"] for part in claim["parts"]] == ["reproduced", "inconclusive"]
+    assert claim["verdict"] == "inconclusive"
+
+
+def test_a_preset_may_say_something_else(tmp_path):
+    other = {"quick": {"statement": "weaker", "parts": [{**CLAIM["parts"][0], "below": 0.9}]}}
+    store = write_toy(tmp_path, {**CLAIM, "presets": other})
+    save(store, errors(a=[0.6, 0.61, 0.62, 0.6], b=[0.1, 0.1, 0.1, 0.1]))
+    (claim,) = judge("toy", "quick", store)["claims"]
+    assert (claim["statement"], claim["verdict"]) == ("weaker", "reproduced")
+    (loaded,) = read_claims("toy", store).claims
+    assert [part.below for part in loaded.under("full")[1]] == [0.5, 0]
+
+
+def test_a_claim_may_say_nothing_under_a_preset(tmp_path):
+    silent = {**CLAIM, "id": "T2", "presets": {"quick": None}}
+    store = write_toy(tmp_path, CLAIM, silent)
+    save(store, errors(a=[0.1, 0.11, 0.1, 0.1], b=[0.5] * 4))
+    (claim,) = judge("toy", "quick", store)["claims"]
+    assert claim["id"] == "T1"
+    assert read_claims("toy", store).claims[1].under("full")[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"experiment": "tox"}, r"T1 \(quick\): unknown experiment 'tox'; did you mean 'toy'"),
+        ({"arm": "c"}, r"toy has no arm 'c'"),
+        ({"measure": "test_nse"}, r"toy/a does not record 'test_nse'"),
+    ],
+)
+def test_a_claim_on_what_is_not_recorded_is_refused_before_any_table_is_read(
+    tmp_path, value, message
+):
+    first = CLAIM["parts"][0]
+    store = write_toy(
+        tmp_path, {**CLAIM, "parts": [{**first, "value": {**first["value"], **value}}]}
+    )
+    with pytest.raises(UserError, match=message):
+        judge("toy", "quick", store)
+
+
+PUBLISHED = [
+    {"experiment": "toy", "arm": arm, "measure": "test_error", "value": value, "unit": "%",
+     "at": "end", "certainty": "A", "place": "Table 1, row 1", "source": "text"}
+    for arm, value in (("a", 2.1), ("b", 2.4))
+]  # fmt: skip
+
+
+def test_each_part_stands_beside_what_the_paper_gives_for_it(tmp_path):
+    store = write_toy(tmp_path, CLAIM, published=PUBLISHED)
+    save(store, errors(a=[0.1, 0.11, 0.12, 0.1], b=[0.1, 0.12, 0.11, 0.1]))
+    (claim,) = judge("toy", "quick", store)["claims"]
+    assert [part["published"] for part in claim["parts"]] == [0.021, -0.003]
+    assert claim["published"]["text"] == "2.4 %; 2.1 % (a); 2.4 % (b)"
+
+
+def test_a_number_of_a_table_agrees_where_its_interval_lies_within_the_margin(tmp_path):
+    rule = {
+        "table": "Table 1",
+        "measure": "test_error",
+        "scale": "percent",
+        "margin": 0.5,
+        "why": "w",
+    }
+    store = write_toy(tmp_path, CLAIM, published=PUBLISHED, agreement=[rule])
+    save(store, errors(a=[0.021, 0.022, 0.020, 0.021], b=[0.040, 0.041, 0.042, 0.041]))
+    judged_of_toy = judge("toy", "quick", store)
+    numbers = {one["id"]: one for one in judged_of_toy["numbers"]}
+    assert {name: one["verdict"] for name, one in numbers.items()} == {
+        "toy/a/test_error": "reproduced",
+        "toy/b/test_error": "not reproduced",
+    }
+    (part,) = numbers["toy/a/test_error"]["parts"]
+    assert (part["region"], part["confidence"], part["published"]) == ("2.1 ± 0.5", 0.95, 2.1)
+    assert part["estimate"] == pytest.approx(2.1)
+    assert numbers["toy/a/test_error"]["place"] == "Table 1, row 1"
+    assert by_id(judged_of_toy)["toy/b/test_error"] == "not reproduced"
+    assert by_id(judged_of_toy)["T1"] in VERDICTS
+
+
+def test_a_number_is_not_compared_where_quick_runs_another_size(tmp_path):
+    rule = {
+        "table": "Table 1",
+        "measure": "test_error",
+        "scale": "percent",
+        "margin": 0.5,
+        "why": "w",
+    }
+    smaller = copy.deepcopy(TOY)
+    smaller["experiments"]["toy"]["presets"]["quick"] = {"epochs": 2}
+    store = write_paper(tmp_path, smaller, {"claims": [CLAIM], "agreement": [rule]}, PUBLISHED)
+    save(store, errors(a=[0.021, 0.022, 0.020, 0.021], b=[0.040, 0.041, 0.042, 0.041]))
+    found = judge("toy", "quick", store)
+    assert found["numbers"] == []
+    assert [part["published"] for part in found["claims"][0]["parts"]] == [None, None]
+
+
+def test_where_the_paper_saw_no_convergence_every_run_must_end_stuck(tmp_path):
+    rule = {
+        "table": "Table 1", "measure": "test_error", "scale": "percent", "margin": 0.5,
+        "why": "w", "stuck_above": 50,
+    }  # fmt: skip
+    stuck = [{k: v for k, v in one.items() if k != "value"} for one in PUBLISHED]
+    store = write_toy(tmp_path, CLAIM, published=stuck, agreement=[rule])
+    save(store, errors(a=[0.9, 0.89, 0.91, 0.9], b=[0.9, 0.9, 0.4, 0.9]))
+    numbers = {one["id"]: one for one in judge("toy", "quick", store)["numbers"]}
+    assert numbers["toy/a/test_error"]["verdict"] == "reproduced"
+    assert numbers["toy/b/test_error"]["verdict"] == "not reproduced"
+    assert numbers["toy/a/test_error"]["statement"] == "no convergence in the paper"
+
+
+def test_gathered_verdicts_say_which_paper_they_are_of(tmp_path):
+    store = write_toy(tmp_path, CLAIM)
+    save(store, errors(a=[0.1, 0.11, 0.12, 0.1], b=[0.5] * 4))
+    with pytest.raises(UserError, match=r"claims\.json: no such file; make it with"):
+        gather(["toy"], "quick", store)
+    found = judge("toy", "quick", store)
+    assert read_verdicts("toy", "quick", store) == found
+    (claim,) = gather(["toy"], "quick", store)["claims"]
+    assert claim == {"paper": "toy", **found["claims"][0]}
+    joined = json.loads(store.all_verdicts("quick", "json").read_text())
+    assert joined == {"claims": [claim], "numbers": []}

@@ -1,0 +1,79 @@
+"""Verdicts and the ends of training as pages."""
+
+import json
+from math import nan
+
+from replications.harness.judging.verdicts import judge
+from replications.harness.showing.pages import ours, write_summary, write_verdicts
+from replications.harness.tables import write_table
+from tests.harness.judging.made_up import errors, judged
+from tests.harness.papers import CLAIM, write_toy
+
+
+def save(store, table):
+    write_table(store.table("quick", "toy", "toy"), table)
+
+
+def test_verdicts_join_papers_into_one_table_with_the_same_bytes_every_time(tmp_path):
+    store = write_toy(tmp_path, CLAIM)
+    save(store, errors(a=[0.1, 0.11, 0.1, nan], b=[0.5, 0.5, 0.6, 0.5]))
+    read = []
+    for _ in range(2):
+        judge("toy", "quick", store)
+        write_verdicts(["toy"], "quick", store)
+        kinds = ("json", "md", "html")
+        read.append([store.all_verdicts("quick", kind).read_bytes() for kind in kinds])
+    assert read[0] == read[1]
+    (claim,) = json.loads(read[0][0])["claims"]
+    assert (claim["paper"], claim["verdict"]) == ("toy", "not reproduced")
+    text = read[0][1].decode()
+    assert "0 reproduced" in text
+    assert "1 not reproduced" in text
+    assert "✘ not reproduced | **T1** | Fig. 1 | a is good \\| and stays so | 2.4 % (A)" in text
+    assert "4 (1 diverged)" in text
+    assert {line.replace("\\|", "").count("|") for line in text.splitlines()[2:]} == {9}
+    page = read[0][2].decode()
+    assert page.startswith("<!doctype html>")
+    assert "<td>✘ not reproduced</td>" in page
+
+
+def test_the_numbers_of_a_papers_table_have_a_table_of_their_own(tmp_path):
+    number = {"experiment": "toy", "arm": "a", "measure": "test_error", "value": 2.1, "unit": "%",
+              "at": "end", "certainty": "A", "place": "Table 1, row 1", "source": "text"}  # fmt: skip
+    rule = {
+        "table": "Table 1",
+        "measure": "test_error",
+        "scale": "percent",
+        "margin": 0.5,
+        "why": "w",
+    }
+    store = write_toy(tmp_path, CLAIM, published=[number], agreement=[rule])
+    save(store, errors(a=[0.021, 0.022, 0.020, 0.021], b=[0.5, 0.5, 0.6, 0.5]))
+    judge("toy", "quick", store)
+    write_verdicts(["toy"], "quick", store)
+    text = store.all_verdicts("quick", "md").read_text()
+    assert "# Numbers of the papers' tables: 1 reproduced" in text
+    assert (
+        "| ✔ reproduced |  | Table 1, row 1 | toy: percent test_error of a at the end | 2.1 |"
+        in text
+    )
+
+
+def test_what_one_run_or_the_worst_of_runs_comes_to_has_no_interval():
+    assert ours(judged({"below": 9}, errors(a=[1.0]))) == "1 (one run, no interval)"
+    worst = judged({"aggregate": "worst", "below": 9}, errors(a=[1.0, 2.0]))
+    assert ours(worst) == "2"
+    several = judged({"below": 9}, errors(a=[1.0, 2.0, 3.0]))
+    assert ours(several) == "2 [-0.4841, 4.484] 95 %"
+
+
+def test_a_summary_lists_where_every_arm_ends(tmp_path):
+    store = write_toy(tmp_path, CLAIM)
+    save(store, errors(a=[0.1, 0.11, 0.12], b=[0.5, 0.5, nan]))
+    write_summary("toy", "quick", store)
+    page = store.summary("quick", "toy").read_text()
+    cells = "".join(
+        f"<td>{cell}</td>\n" for cell in ("a", "test_error", "", "%", "11", "1", "3", "", "")
+    )
+    assert cells in page
+    assert "<td>1</td>" in page.split("<td>b</td>")[1], "one run of b diverged"

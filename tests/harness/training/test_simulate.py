@@ -1,0 +1,76 @@
+"""A cell's seeds: the same bits alone and among others, in one go and in two."""
+
+import numpy as np
+import pytest
+
+from replications.harness import records
+from replications.harness.errors import UserError
+from replications.harness.store import Store
+from replications.harness.training import provenance, simulate
+from tests.harness.training.runs import assert_same_bits, cell, run
+
+
+def test_a_seed_alone_has_the_bits_it_has_among_others(tmp_path):
+    together = run(tmp_path / "a", cell())
+    alone = run(tmp_path / "b", cell(), seeds=[1])
+    for name, values in alone.measures.items():
+        np.testing.assert_array_equal(values[0], together.measures[name][1], err_msg=name)
+
+
+def test_seeds_computed_in_two_goes_are_those_computed_in_one(tmp_path):
+    whole = run(tmp_path / "a", cell())
+    run(tmp_path / "b", cell(), seeds=[2])
+    pieces = run(tmp_path / "b", cell())
+    assert pieces.seeds.tolist() == [0, 1, 2]
+    assert_same_bits(whole, pieces)
+
+
+def test_single_seeds_do_not_take_the_place_of_a_result_of_another_spec(tmp_path):
+    other = cell(optimizer={"sgd": {"learning_rate": 0.01}}, seeds=2)
+    before = run(tmp_path, cell(seeds=2))
+    with pytest.raises(UserError, match=r"arm\.npz: a result of another spec or of other code"):
+        run(tmp_path, other, seeds=[0])
+    assert_same_bits(
+        records.read_run(Store(tmp_path).run("quick", "paper", "experiment", "arm")), before
+    )
+    assert run(tmp_path, other).manifest["spec_digest"] == other.digest
+
+
+def test_seeds_that_another_process_writes_meanwhile_are_kept(tmp_path, monkeypatch):
+    whole = run(tmp_path / "a", cell())
+    compute = simulate._compute
+
+    def slow(*words):
+        monkeypatch.setattr(simulate, "_compute", compute)
+        run(tmp_path / "b", cell(), seeds=[0, 1])
+        return compute(*words)
+
+    monkeypatch.setattr(simulate, "_compute", slow)
+    both = run(tmp_path / "b", cell(), seeds=[1, 2])
+    assert_same_bits(whole, both)
+    assert both.seeds.tolist() == both.manifest["seeds"] == [0, 1, 2]
+    assert [origin["seeds"] for origin in both.manifest["earlier"]] == [[0, 1]]
+
+
+def test_a_run_that_diverges_is_a_recorded_result(tmp_path):
+    wild = run(tmp_path, cell(optimizer={"sgd": {"learning_rate": 50.0}}, seeds=1))
+    assert not np.isfinite(wild.measures["test_nse"][0, -1])
+    assert np.isfinite(wild.measures["test_nse"][0, 0])
+
+
+def test_an_unknown_way_of_batching_is_one_line_that_names_the_nearest(tmp_path):
+    with pytest.raises(UserError, match="unknown batching 'vmab'; did you mean 'vmap'"):
+        run(tmp_path, cell(), batching="vmab")
+
+
+def test_a_manifest_says_what_ran_and_where_the_data_was_from(tmp_path):
+    chosen = cell(seeds=1)
+    found = run(tmp_path, chosen).manifest
+    assert {key: found[key] for key in ("paper", "experiment", "arm", "preset")} == {
+        "paper": "paper", "experiment": "experiment", "arm": "arm", "preset": "quick"
+    }  # fmt: skip
+    assert (found["seeds"], found["batching"], found["steps_per_epoch"]) == ([0], "map", 60)
+    assert found["spec_digest"] == chosen.digest
+    assert found["source_digest"] == provenance.source_digest(chosen)
+    assert found["dataset"] == {"name": None, "sha256": None}
+    assert found["spec"] == chosen.spec.model_dump(exclude_none=True)

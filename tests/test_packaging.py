@@ -1,0 +1,126 @@
+"""What is declared: environments agree, imports are declared, the README shows the commands."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+
+import bioflax
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+COMMANDS = [
+    "pip install -e '.[workflow]' && snakemake --cores all",
+    "pip install -e '.[test]' && pytest",
+]
+OURS = {"bioflax", "replications", "figures", "workflow", "tests"}
+
+
+def name(requirement: str) -> str:
+    """``array_record>=0.8`` is ``array-record``."""
+    return re.split(r"[\[<>=!~; ]", requirement)[0].lower().replace("_", "-")
+
+
+def imported(folder: str) -> set[str]:
+    """The distributions that the sources of a folder import, in functions too."""
+    modules = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                modules.add(node.module.split(".")[0])
+    distributions = packages_distributions()
+    foreign = modules - OURS - set(sys.stdlib_module_names)
+    return {name(distribution) for module in foreign for distribution in distributions[module][:1]}
+
+
+def declared(*extras: str) -> set[str]:
+    requirements = [*PROJECT["dependencies"], *(r for extra in extras for r in EXTRAS[extra])]
+    return {name(requirement) for requirement in requirements}
+
+
+def test_the_conda_environment_says_what_pyproject_says():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip, wheels = environment["dependencies"]
+    assert environment["name"] == PROJECT["name"]
+    assert python == f"python{PROJECT['requires-python']}"
+    assert pip == "pip"
+    assert wheels["pip"] == [*PROJECT["dependencies"], *EXTRAS["workflow"]]
+
+
+def test_the_library_needs_jax_and_flax_only():
+    assert declared() == {"jax", "flax"}
+    assert imported("bioflax") <= declared() | {"numpy"}
+
+
+@pytest.mark.parametrize("folder", ["replications", "figures", "workflow"])
+def test_every_import_is_declared(folder):
+    assert imported(folder) <= declared("workflow", "paper")
+
+
+def test_every_import_of_the_tests_is_declared():
+    assert imported("tests") <= declared("workflow", "test")
+
+
+def test_nothing_is_declared_that_is_not_used():
+    used = set.union(*map(imported, ["bioflax", "replications", "figures", "workflow", "tests"]))
+    # A command, a fixture of pytest's, and what tensorflow-datasets reads its files with.
+    used |= {"snakemake", "pytest-regressions", "array-record"}
+    assert declared("workflow") <= used
+
+
+@pytest.mark.parametrize("extra", ["test", "paper"])
+def test_every_extra_includes_the_workflow(extra):
+    assert "bioflax[workflow]" in EXTRAS[extra]
+
+
+def test_every_package_of_the_library_is_installed():
+    packages = PYPROJECT["tool"]["setuptools"]["packages"]
+    found = {path.parent.relative_to(ROOT) for path in (ROOT / "bioflax").rglob("__init__.py")}
+    assert set(packages) == {str(path).replace("/", ".") for path in found}
+
+
+def test_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert PROJECT["version"] == citation["version"] == bioflax.__version__
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == (
+        bioflax.__version__
+    )
+
+
+def test_the_three_papers_are_cited():
+    references = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"]
+    assert [(r["authors"][0]["family-names"], r["year"]) for r in references] == [
+        ("Lillicrap", 2016),
+        ("Nøkland", 2016),
+        ("Kolen", 1994),
+    ]
+
+
+def test_the_readme_starts_with_the_two_commands():
+    readme = (ROOT / "README.md").read_text()
+    block = re.search(r"^```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert block
+    first = [line.split("  #")[0].strip() for line in block[1].splitlines()]
+    assert [line for line in first if line in COMMANDS] == COMMANDS
+
+
+def test_the_readme_has_the_conda_line_beside_them():
+    top = (ROOT / "README.md").read_text()[:2500]
+    assert "conda env create -f environment.yml" in top
+
+
+def test_continuous_integration_runs_exactly_the_two_commands():
+    lines = [line.strip() for line in (ROOT / ".ci/run").read_text().splitlines()]
+    assert COMMANDS[0] in lines
+    install, test = COMMANDS[1].split(" && ")
+    assert lines.index(install) < lines.index(test)
+    assert lines[-1] == test
