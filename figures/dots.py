@@ -36,7 +36,9 @@ class Row(NamedTuple):
     ends: Sequence[Any]
 
 
-def find(ends: "DataFrame", experiment: str, measure: str, arms: Iterable[str], layer: str = "") -> list[Any]:
+def find(
+    ends: "DataFrame", experiment: str, measure: str, arms: Iterable[str], layer: str = ""
+) -> list[Any]:
     """The rows of the end table of an experiment's ``arms``, in their order; those that there are."""
     by_arm = {
         one.arm: one
@@ -90,10 +92,18 @@ def _dot(axes: "Axes", one: Any, y: float) -> None:
             ends = [one.published - one.published_sd, one.published + one.published_sd]
             axes.plot(ends, [y, y], color=colour, alpha=0.3, linewidth=3, solid_capstyle="butt")
         axes.plot(
-            one.published, y, "D", color=colour, markerfacecolor="white", markersize=4.2, markeredgewidth=0.8
+            one.published,
+            y,
+            "D",
+            color=colour,
+            markerfacecolor="white",
+            markersize=4.2,
+            markeredgewidth=0.8,
         )
     if isfinite(one.sd):
-        axes.plot([one.mean - one.sd, one.mean + one.sd], [y, y], color=colour, linewidth=0.9, zorder=4)
+        axes.plot(
+            [one.mean - one.sd, one.mean + one.sd], [y, y], color=colour, linewidth=0.9, zorder=4
+        )
     axes.plot(one.mean, y, "o", color=colour, markersize=3, markeredgewidth=0, zorder=5)
 
 
@@ -126,7 +136,15 @@ def legend(figure: "Figure", rules: Iterable[str], columns: int) -> None:
     ]  # fmt: skip
     for rule in rules:
         handles.append(
-            Line2D([], [], color=RULES[rule].colour, marker="s", linestyle="none", markersize=4, label=RULES[rule].label)
+            Line2D(
+                [],
+                [],
+                color=RULES[rule].colour,
+                marker="s",
+                linestyle="none",
+                markersize=4,
+                label=RULES[rule].label,
+            )
         )
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(0, 1.005), ncols=columns, columnspacing=1.2, handletextpad=0.4,

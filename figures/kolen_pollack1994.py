@@ -73,14 +73,14 @@ def law(tables: Tables, published: PublishedValues) -> "Drawing":
             shown = runs.iloc[list(LAYERS).index(layer) :: 3]
             kept.plot(shown.index / 1e3, shown, marker, color=colour, markerfacecolor="none")
         x = runs.index.to_numpy()
-        kept.plot(
-            x / 1e3, (1 - decay) ** x, color=colour, label=f"{label}, {decay:g}", zorder=1
-        )
+        kept.plot(x / 1e3, (1 - decay) ** x, color=colour, label=f"{label}, {decay:g}", zorder=1)
     for decay, line in ((1e-3, "--"), (1e-4, ":")):
         label = f"the law, decay {decay:g}"
         broken.plot(x / 1e3, (1 - decay) ** x, line, color=style.TEXT, label=label, linewidth=1)
     shades = style.shades("kolen_pollack", len(BROKEN))
-    for (arm, label), kind, colour in zip(BROKEN.items(), ("o", "s", "^", "v"), shades, strict=True):
+    for (arm, label), kind, colour in zip(
+        BROKEN.items(), ("o", "s", "^", "v"), shades, strict=True
+    ):
         runs = _relative(table, arm, "readout")
         drawn.append(runs)
         mean = style.band(runs, "sd").centre
@@ -101,7 +101,7 @@ def law(tables: Tables, published: PublishedValues) -> "Drawing":
         )  # fmt: skip
         # It is wider than its axes, and stands in the room that is left above them.
         legend.set_in_layout(False)
-    figure.get_layout_engine().set(rect=(0, 0, 1, 0.8))
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.8))
     kept.set_ylabel("|W - B| over its start")
     style.footer(
         figure,
@@ -179,7 +179,13 @@ def akrout(experiment: str, per_pass: int, tables: Tables, published: PublishedV
             step = float(after or PASSES * per_pass)
             for axes in places[name]:
                 # Two logs that end alike stand side by side.
-                style.published(axes, looks[arm], value.number, x=step, stand=-(arm in ASIDE and name == "test_error"))
+                style.published(
+                    axes,
+                    looks[arm],
+                    value.number,
+                    x=step,
+                    stand=-(arm in ASIDE and name == "test_error"),
+                )
             sources.append(value)
             late += [value.number] if name == "test_error" else []
     for axes in (error, end, *panels):
@@ -237,14 +243,13 @@ def mirror_rates(tables: Tables, published: PublishedValues) -> "Drawing":
     import pandas as pd
 
     table = pd.concat([tables["mnist"], tables["mnist_mirror_rates"]])
-    said = {
-        look: published["mnist", look.arm, "test_error"] for look in RATES if look.published
-    }
+    said = {look: published["mnist", look.arm, "test_error"] for look in RATES if look.published}
     return style.learning_curves(table, RATES, said, PASSES)
 
 
 AKROUT_CAPTION = (
-    "a, Test error. b, Its end, on an axis of its own. c, Angle between the hidden error signals of a rule and those of backprop at the "
+    "a, Test error. b, Its end, on an axis of its own. c, Angle between the hidden error "
+    "signals of a rule and those of backprop at the "
     "same weights. d, e, Angle between forward weights W and feedback weights B, at the readout and "
     "at the input layer, whose B carries no error anywhere. Lines and bands: mean and 1 SD over "
     "seeds. Diamonds: the logs of Akrout et al. 2019, one run, at their number of updates; their "
@@ -288,8 +293,10 @@ FIGURES = {
     "mirror_rates": Figure(
         mirror_rates,
         ("mnist", "mnist_mirror_rates"),
-        "MNIST digits, 784-500-10: backprop and the weight mirror, each at the learning rate of its own log "
-        "(lines) and of the other's (dashes). a, Test error. b, Its end. c, Training error, at least 0.01 %. Diamonds: the "
+        "MNIST digits, 784-500-10: backprop and the weight mirror, each at the learning rate "
+        "of its own log "
+        "(lines) and of the other's (dashes). a, Test error. b, Its end. c, Training error, "
+        "at least 0.01 %. Diamonds: the "
         "logs of Akrout et al. 2019, one run each.",
         claims=("K5-levels",),
         shown=True,

@@ -324,21 +324,30 @@ FIGURES = {
     "fig1_linear": Figure(
         linear,
         ("linear",),
-        "Fig. 2a, b of the article (1d, e of the preprint). A linear 30-20-10 net learns a linear map, one example at a time. a, Error "
-        "on held-out examples, over the squared length of the targets: median and quartiles over seeds. b, Its "
-        "first 600 examples. c, Angle between the hidden updates of feedback alignment and of backprop at the "
-        "same weights: mean and 1 SD. Diamonds: the article's curves, of one run; in c means over the windows "
-        "that the bars span. In print feedback alignment is ahead throughout; here backprop overtakes it (L1).",
+        "Fig. 2a, b of the article (1d, e of the preprint). A linear 30-20-10 net learns a "
+        "linear map, one example at a time. a, Error "
+        "on held-out examples, over the squared length of the targets: median and quartiles "
+        "over seeds. b, Its "
+        "first 600 examples. c, Angle between the hidden updates of feedback alignment and of "
+        "backprop at the "
+        "same weights: mean and 1 SD. Diamonds: the article's curves, of one run; in c means "
+        "over the windows "
+        "that the bars span. In print feedback alignment is ahead throughout; here backprop "
+        "overtakes it (L1).",
         claims=("L1", "L1-order", "L2"),
         shown=True,
     ),
     "fig2_mnist": Figure(
         mnist,
         ("mnist",),
-        "Fig. 3a, b of the article (2a, b of the preprint). MNIST digits, 784-1000-10 logistic units. a, Test error. Sparse: half of "
-        "the readout's weights and of its feedback removed. b, Its end, on an axis of its own. c, Angle between the hidden updates "
-        "of feedback alignment and of backprop at the same weights. Lines and bands: mean and 1 SD over seeds. "
-        "Small diamonds: the article's curves; large ones: the numbers of its text, where its axes end (30 passes). At full "
+        "Fig. 3a, b of the article (2a, b of the preprint). MNIST digits, 784-1000-10 "
+        "logistic units. a, Test error. Sparse: half of "
+        "the readout's weights and of its feedback removed. b, Its end, on an axis of its "
+        "own. c, Angle between the hidden updates "
+        "of feedback alignment and of backprop at the same weights. Lines and bands: mean and "
+        "1 SD over seeds. "
+        "Small diamonds: the article's curves; large ones: the numbers of its text, where its "
+        "axes end (30 passes). At full "
         "scale ours are of 60,000 digits for 40 passes; the quick preset has 4,000, so its curves end "
         "early and higher.",
         claims=("L4", "L4-same-w", "L5", "L6"),
@@ -347,10 +356,14 @@ FIGURES = {
     "fig2_nonlinear": Figure(
         nonlinear,
         ("nonlinear",),
-        "Fig. 3d of the article (2d of the preprint). Tanh nets of three layers (30-20-10) and of four (30-20-10-10) learn from a "
-        "fixed random net of four. a, Error on held-out examples, over the squared length of the targets: median and quartiles "
-        "over seeds. b, The same on a linear axis. c, Angle between the hidden updates of feedback alignment and of "
-        "backprop at the same weights: mean and 1 SD. Diamonds: the article's curves, means of 20 runs. In print four "
+        "Fig. 3d of the article (2d of the preprint). Tanh nets of three layers (30-20-10) "
+        "and of four (30-20-10-10) learn from a "
+        "fixed random net of four. a, Error on held-out examples, over the squared length of "
+        "the targets: median and quartiles "
+        "over seeds. b, The same on a linear axis. c, Angle between the hidden updates of "
+        "feedback alignment and of "
+        "backprop at the same weights: mean and 1 SD. Diamonds: the article's curves, means "
+        "of 20 runs. In print four "
         "layers end lower under feedback alignment than under backprop; here they end higher (L7).",
         claims=("L7",),
         shown=True,
@@ -358,9 +371,12 @@ FIGURES = {
     "nonlinear_search": Figure(
         regimes,
         ("nonlinear_search",),
-        "What decides who is ahead in Fig. 2d: the error after 400,000 examples when one choice that the "
-        "paper made by hand, and does not report, is another. a, The teacher's weights and biases are drawn "
-        "from U[-s, s]. b, Learning rate. c, d, Initial weights from U[-w, w] and feedback from U[-b, b]. "
+        "What decides who is ahead in Fig. 2d: the error after 400,000 examples when one "
+        "choice that the "
+        "paper made by hand, and does not report, is another. a, The teacher's weights and "
+        "biases are drawn "
+        "from U[-s, s]. b, Learning rate. c, d, Initial weights from U[-w, w] and feedback "
+        "from U[-b, b]. "
         "Median and quartiles over seeds; grey lines: the choices of Fig. 2d here.",
         claims=("L7",),
     ),

@@ -64,6 +64,7 @@ PASSES = 299
 # A column that has an experiment of its own.
 APART = {("mnist_100x240", INDIRECT.arm): "mnist_100x240_indirect"}
 
+
 def _cells(ends: "DataFrame", rows: Mapping[str, str]) -> list["_Cell"]:
     """Every cell of a table of the paper that there is."""
     by_place = {(e.experiment, e.arm, e.measure): e for e in ends.itertuples()}
@@ -136,11 +137,15 @@ def table(rows: Mapping[str, str], tables: Tables, published: PublishedValues) -
     axes = figure.add_axes((0.21, bottom, 0.67, top - bottom))
     lines = [dots.Row(f"{model}, {_runs(ends)}", ends) for model, ends in shown.items()]
     dots.draw(axes, lines)
-    if max(one.mean for ends in shown.values() for one in ends) > 60 > min(
-        one.mean for ends in shown.values() for one in ends
+    if (
+        max(one.mean for ends in shown.values() for one in ends)
+        > 60
+        > min(one.mean for ends in shown.values() for one in ends)
     ):
         low = min(one.mean for ends in shown.values() for one in ends)
-        bend = 1.15 * sorted(one.mean for ends in shown.values() for one in ends if one.mean < 60)[-1]
+        bend = (
+            1.15 * sorted(one.mean for ends in shown.values() for one in ends if one.mean < 60)[-1]
+        )
         dots.two_scales(axes, {0.85 * low: 0.0, bend: 0.9, 100.0: 1.0})
         axes.set_xticks([*_ticks(low, bend), 90])
     axes.set_xlabel("test error at the end of training (%)")
@@ -177,13 +182,22 @@ def excess(tables: Tables, published: PublishedValues) -> "Drawing":
     ends = tables["ends"]
     for aside, look in zip((-0.12, 0, 0.12), LOOKS[:3], strict=True):
         found = [
-            dots.find(ends, name, "test_error", [look.arm])[0] for name in DEPTHS if _there(ends, name)
+            dots.find(ends, name, "test_error", [look.arm])[0]
+            for name in DEPTHS
+            if _there(ends, name)
         ]
         x = [DEPTHS[one.experiment] + aside for one in found]
         for place, one in zip(x, found, strict=True):
             span = [one.low - one.published, one.high - one.published]
             axes.plot([place, place], span, color=look.colour, linewidth=0.9)
-        axes.plot(x, [one.difference for one in found], "o-", color=look.colour, label=look.label, markersize=3.5)
+        axes.plot(
+            x,
+            [one.difference for one in found],
+            "o-",
+            color=look.colour,
+            label=look.label,
+            markersize=3.5,
+        )
     axes.axhline(0, color=style.TEXT, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
     axes.text(5.5, 0.012, "print", ha="center", color=style.TEXT)
     axes.set_xticks(list(DEPTHS.values()))
@@ -191,9 +205,14 @@ def excess(tables: Tables, published: PublishedValues) -> "Drawing":
     axes.set_xlabel("hidden layers (of 800 tanh units; 7: of 240)")
     axes.set_ylabel("test error over print (points)")
     figure.legend(loc="outside upper left", ncols=1)
-    counts = [one.n for name in DEPTHS for one in dots.find(ends, name, "test_error", [FEEDBACK.arm])]
+    counts = [
+        one.n for name in DEPTHS for one in dots.find(ends, name, "test_error", [FEEDBACK.arm])
+    ]
     style.footer(
-        figure, f"n = {min(counts)} to {max(counts)} runs", "bars: our 95 % interval", "print: Table 1, certainty C"
+        figure,
+        f"n = {min(counts)} to {max(counts)} runs",
+        "bars: our 95 % interval",
+        "print: Table 1, certainty C",
     )
     return figure
 
@@ -255,7 +274,13 @@ def angles(experiment: str, depth: int, tables: Tables, published: PublishedValu
             drawn.append(runs)
             style.trace(axes, runs, one, "sd")
         axes.set_xlabel("passes through the training set")
-        axes.legend(title=f"{look.label}: hidden layer", loc="lower right", ncols=4, columnspacing=1, handlelength=1.6)
+        axes.legend(
+            title=f"{look.label}: hidden layer",
+            loc="lower right",
+            ncols=4,
+            columnspacing=1,
+            handlelength=1.6,
+        )
     # After both are drawn: they share the axis.
     for axes in panels:
         style.right_angle(axes)
@@ -342,7 +367,8 @@ def features(tables: Tables, published: PublishedValues) -> "Drawing":
     figure.legend(handles=handles, loc="outside upper left", ncols=10, handlelength=1)
     style.footer(
         figure,
-        f"n = {table.example.nunique():,} held-out digits, the same in every panel; one run of each rule",
+        f"n = {table.example.nunique():,} held-out digits, the same in every panel; one run of "
+        f"each rule",
         "a number stands at the median of its points",
         f"t-SNE of each layer by itself, perplexity {PERPLEXITY}: its axes have no units, and distances "
         "between groups mean little",
@@ -359,16 +385,22 @@ def _table(rows: Mapping[str, str], caption: str, claims: tuple[str, ...] = ()) 
 
 
 _CELLS = (
-    "Test error at the end of training. Filled dots: the mean of our runs, with 1 SD. Open diamonds: the paper's, "
-    "with its SD. Marks, by rule: ✔ the two means differ by no more than both spreads explain and than the "
-    "published spread of the row; ≈ by more than the spreads explain; ? by more than the row's spread; ✘ by more "
-    "than either; … runs are lacking. Where the paper saw no convergence there is no diamond, and every run of ours must be "
-    "above 50 %. Indirect feedback is a column of ours. The same as a table, with the training errors: the files .md and .csv beside it."
+    "Test error at the end of training. Filled dots: the mean of our runs, with 1 SD. Open "
+    "diamonds: the paper's, "
+    "with its SD. Marks, by rule: ✔ the two means differ by no more than both spreads explain "
+    "and than the "
+    "published spread of the row; ≈ by more than the spreads explain; ? by more than the "
+    "row's spread; ✘ by more "
+    "than either; … runs are lacking. Where the paper saw no convergence there is no diamond, "
+    "and every run of ours must be "
+    "above 50 %. Indirect feedback is a column of ours. The same as a table, with the "
+    "training errors: the files .md and .csv beside it."
 )
 
 
 _HALVED = (
-    "a, Test error. b, Its end, on an axis of its own. c, Training error, at least 0.01 %, where training stops. Diamonds: the "
+    "a, Test error. b, Its end, on an axis of its own. c, Training error, at least 0.01 %, "
+    "where training stops. Diamonds: the "
     "published test errors, where the paper's training ends."
 )
 
@@ -377,9 +409,12 @@ def _angles(net: str, depth: int) -> Figure:
     return Figure(
         partial(angles, f"mnist_{net}", depth),
         (f"mnist_{net}",),
-        "Angle between the error signal of each hidden layer and the one that backprop would send at the same "
-        f"weights, in a {net} tanh net on MNIST. a, Direct feedback from zeros. b, Feedback alignment. Mean and "
-        "1 SD over seeds. At full scale a run stops when it has fitted the training digits, and its lines go on "
+        "Angle between the error signal of each hidden layer and the one that backprop would "
+        "send at the same "
+        f"weights, in a {net} tanh net on MNIST. a, Direct feedback from zeros. b, Feedback "
+        f"alignment. Mean and "
+        "1 SD over seeds. At full scale a run stops when it has fitted the training digits, "
+        "and its lines go on "
         "as they were.",
         claims=("N8",),
     )
@@ -396,7 +431,8 @@ FIGURES = {
         excess,
         tuple(DEPTHS),
         "How far our test error is over the printed one, by depth, for the tanh nets of Table 1. Dots: "
-        "difference of the means; bars: our 95 % interval. Backprop and direct feedback scatter about print at every "
+        "difference of the means; bars: our 95 % interval. Backprop and direct feedback "
+        "scatter about print at every "
         "depth; feedback alignment's excess grows with depth.",
         ends=True,
         claims=("N2",),
@@ -414,19 +450,25 @@ FIGURES = {
     "fig3_error_curves": Figure(
         error_curves,
         ("mnist_2x800", "mnist_2x800_frozen"),
-        "Fig. 3. Test error (lines) and training error (dots) of a 2x800 tanh net on MNIST. a, The first "
+        "Fig. 3. Test error (lines) and training error (dots) of a 2x800 tanh net on MNIST. "
+        "a, The first "
         "hidden layer, drawn at random, does not learn at first (in the full preset for 100 passes of "
-        "299, in the quick one for 5 of 10) and then does. b, Normal training. c, The end of b, on an axis of its own. Diamonds: the published test "
-        "error at the end of training on 60,000 digits; the quick preset has 4,000, so its curves end higher.",
+        "299, in the quick one for 5 of 10) and then does. b, Normal training. c, The end of "
+        "b, on an axis of its own. Diamonds: the published test "
+        "error at the end of training on 60,000 digits; the quick preset has 4,000, so its "
+        "curves end higher.",
     ),
     "angles_7x240": _angles("7x240", 7),
     "angles_3x800": _angles("3x800", 3),
     "starts_7x240": Figure(
         starts,
         ("mnist_7x240", "mnist_7x240_starts"),
-        "Feedback alignment in a 7x240 tanh net on MNIST, from three starts: the first layer drawn and the "
-        "others at zero, as in the author's code; all at zero, as we recall the paper; all drawn, as for "
-        "backprop. a, Test error. b, Its end, on an axis of its own. c, Training error, at least 0.01 %, where training stops. Diamond: the "
+        "Feedback alignment in a 7x240 tanh net on MNIST, from three starts: the first layer "
+        "drawn and the "
+        "others at zero, as in the author's code; all at zero, as we recall the paper; all "
+        "drawn, as for "
+        "backprop. a, Test error. b, Its end, on an axis of its own. c, Training error, at "
+        "least 0.01 %, where training stops. Diamond: the "
         "published test error.",
         claims=("N2",),
         shown=True,
@@ -434,21 +476,25 @@ FIGURES = {
     "halved_7x240": Figure(
         partial(halved, "mnist_7x240", HALVED_7X240),
         ("mnist_7x240", "mnist_7x240_halved"),
-        f"A 7x240 tanh net on MNIST at the constant rate of the paper, and at one that halves. {_HALVED}",
+        f"A 7x240 tanh net on MNIST at the constant rate of the paper, and at one that halves. "
+        f"{_HALVED}",
         claims=("N2",),
     ),
     "halved_dropout": Figure(
         partial(halved, "mnist_2x800_dropout", HALVED_DROPOUT),
         ("mnist_2x800_dropout", "mnist_2x800_dropout_halved"),
-        "A 2x800 tanh net with dropout on MNIST at the constant rate of 1e-4, and at two that halve every 50 "
+        "A 2x800 tanh net with dropout on MNIST at the constant rate of 1e-4, and at two that "
+        "halve every 50 "
         f"passes; the paper's decayed in a way that it does not give. {_HALVED}",
         claims=("N5",),
     ),
     "features": Figure(
         features,
         ("mnist_3x400.embedding",),
-        "What the hidden layers of a 3x400 tanh net put out for held-out MNIST digits, placed in the plane by "
-        "t-SNE. Every point is a digit; its class, which t-SNE does not know, gives the colour. Top, backprop. "
+        "What the hidden layers of a 3x400 tanh net put out for held-out MNIST digits, placed "
+        "in the plane by "
+        "t-SNE. Every point is a digit; its class, which t-SNE does not know, gives the "
+        "colour. Top, backprop. "
         "Bottom, direct feedback from zeros.",
     ),
 }

@@ -85,7 +85,7 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
     left = figure.add_gridspec(
         3, 1, left=0.145, right=0.28, hspace=0.62, height_ratios=(4, 4, 5), **across
     )
-    linear, digits, nonlinear = (figure.add_subplot(cell) for cell in left)
+    linear, digits, nonlinear = (figure.add_subplot(left[i]) for i in range(3))
     for axes, experiment, measure, arms, title in (
         (linear, "linear", "test_nse", LINEAR, "a  Lillicrap 2016: linear task"),
         (digits, "mnist", "test_error", DIGITS, "b  digits"),
@@ -98,10 +98,11 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
     middle = figure.add_gridspec(
         2, 1, left=0.425, right=0.645, hspace=0.3, height_ratios=(11, 4.6), **across
     )
-    table1, table2 = (figure.add_subplot(cell) for cell in middle)
+    table1, table2 = (figure.add_subplot(middle[i]) for i in range(2))
     for axes, models in ((table1, TABLE1), (table2, TABLE2)):
         rows = [
-            Row(text, dots.find(nokland, name, "test_error", THREE)) for name, text in models.items()
+            Row(text, dots.find(nokland, name, "test_error", THREE))
+            for name, text in models.items()
         ]
         dots.draw(axes, [row for row in rows if row.ends])
         axes.set_xlabel("test error (%)")
@@ -113,7 +114,7 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
     right = figure.add_gridspec(
         2, 1, left=0.84, right=0.965, hspace=0.33, height_ratios=(5, 9), **across
     )
-    errors, angles = (figure.add_subplot(cell) for cell in right)
+    errors, angles = (figure.add_subplot(right[i]) for i in range(2))
     dots.draw(errors, _by_arm(kolen, "mnist", "test_error", AKROUT))
     errors.set_xlabel("test error (%)")
     _title(figure, errors, "f  Kolen-Pollack 1994: digits", 0.735)

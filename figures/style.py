@@ -153,9 +153,7 @@ def trace(
     low, centre, high = band(runs, spread)
     x = runs.index / unit
     axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
-    axes.plot(
-        x, centre, color=look.colour, linestyle=look.line, label=look.label, linewidth=width
-    )
+    axes.plot(x, centre, color=look.colour, linestyle=look.line, label=look.label, linewidth=width)
 
 
 def published(

@@ -30,8 +30,8 @@ def lines(papers: Sequence[str], presets: Iterable[str], store: Store = Store())
         *said,
         f"{'failed':<16}{', '.join(failed) or 'none'}",
         f"{'moved':<16}{', '.join(moved) or 'nothing, against what was accepted'}",
-        f"{'look':<16}{store.all_verdicts(last, 'html')}, {store.paper(last, '<paper>') / 'figures'}; one page of "
-        f"all: snakemake --report {store.results / 'report.html'}",
+        f"{'look':<16}{store.all_verdicts(last, 'html')}, {store.paper(last, '<paper>') / 'figures'}; "
+        f"one page of all: snakemake --report {store.results / 'report.html'}",
     ]
 
 

@@ -21,7 +21,7 @@ from replications.harness.files import atomically
 from replications.harness.judging import verdicts
 from replications.harness.judging.end_table import end_table
 from replications.harness.judging.verdicts import VERDICTS, Judged
-from replications.harness.showing import origins, readme, scoreboard
+from replications.harness.showing import origins, readme
 from replications.harness.showing.markdown import table
 from replications.harness.showing.words import (
     OF_CLAIM,
@@ -37,7 +37,8 @@ from replications.harness.showing.words import (
 from replications.harness.store import Store
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; padding: 0 1em; max-width: 70em; color: #222; background: #fff; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; padding: 0 1em; max-width: 70em; }
+body { color: #222; background: #fff; }
 table { border-collapse: collapse; margin: 0.5em 0 1.5em; font-size: 13px; }
 th, td { border-bottom: 1px solid #ddd; padding: 0.3em 0.7em; text-align: left; vertical-align: top; }
 th { border-bottom: 2px solid #888; }
@@ -49,7 +50,15 @@ code { font-size: 12px; }
 p.small, figcaption { font-size: 13px; color: #444; }
 """
 _TYPES = {"svg": "svg+xml", "png": "png"}
-PART_HEADS = ("verdict", "quantity", "published", "ours (95 % interval)", "runs", "declared", "from")
+PART_HEADS = (
+    "verdict",
+    "quantity",
+    "published",
+    "ours (95 % interval)",
+    "runs",
+    "declared",
+    "from",
+)
 
 
 def page(title: str, markdown: str, store: Store | None = None) -> str:
@@ -93,10 +102,13 @@ def write_scoreboard(store: Store) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
-_TABLES = "td, th { padding: 0.2em 0.6em; border-bottom: 1px solid #ddd; vertical-align: top; } img { max-width: 100%; }"
-_MORE = """*Claims*: every claim with its pictures, the published numbers, ours, interval, n and the margin that was set in
-advance; every number leads to its command, seeds, commit and machine. Each paper has its figures, its tables and the
-check against its accepted results. Published values are diamonds in all figures.
+_TABLES = (
+    "td, th { padding: 0.2em 0.6em; border-bottom: 1px solid #ddd; vertical-align: top; } "
+    "img { max-width: 100%; }"
+)
+_MORE = """*Claims*: every claim with its pictures, the published numbers, ours, interval, n and the margin that
+was set in advance; every number leads to its command, seeds, commit and machine. Each paper has its
+figures, its tables and the check against its accepted results. Published values are diamonds.
 """
 
 
@@ -109,7 +121,7 @@ def write_verdicts(papers: Sequence[str], preset: str, store: Store) -> None:
 
 
 def verdicts_markdown(judged: Judged, preset: str, store: Store = Store()) -> str:
-    """Paper by paper: every claim with its parts and its pictures, then the numbers, then where all come from."""
+    """Paper by paper: every claim with its parts and pictures, the numbers, and where all come from."""
     scale = "at full scale" if preset == "full" else "in the quick run"
     sections = [f"# Claims {scale}: {counts(judged['claims'])}", legend()]
     papers = dict.fromkeys(one["paper"] for kind in judged.values() for one in kind)
@@ -168,7 +180,9 @@ def _verdict(part: Mapping[str, Any]) -> str:
 def _part(paper: str, part: Mapping[str, Any], verdict: str) -> list[str]:
     number = "" if part["published"] is None else f"{part['published']:.4g}"
     quantity = part["quantity"].replace("_", " ")
-    ours = interval_of(part) + (f" at {100 * part['confidence']:g} %" if part["confidence"] != 0.95 else "")
+    ours = interval_of(part) + (
+        f" at {100 * part['confidence']:g} %" if part["confidence"] != 0.95 else ""
+    )
     where = origins.link(paper, part["experiment"])
     return [verdict, quantity, number, ours, runs_of(part), part["region"], where]
 

@@ -136,4 +136,4 @@ def save(drawing: "Figure", path: Path, dpi: int | None = None) -> None:
 
     date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
     with style.applied(), atomically(path) as temporary:
-        drawing.savefig(temporary, metadata=date, **({"dpi": dpi} if dpi else {}))
+        drawing.savefig(temporary, metadata=date, dpi=dpi or style.RC["savefig.dpi"])

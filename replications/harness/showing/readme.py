@@ -35,7 +35,7 @@ def score(store: Store = Store(), page: str = PAGE) -> str:
     failed = scoreboard.failures(scores, store)
     parts = [scoreboard.scoreboard(scores, store, page)]
     if failed:
-        parts.append("Failed: " + "\n\n".join(failed))
+        parts.append("Failed, by name:\n\n" + "\n".join(f"- {line}" for line in failed))
     return "\n\n".join([*parts, legend()])
 
 

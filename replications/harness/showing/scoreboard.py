@@ -99,12 +99,12 @@ def _worst(paper: str, parts: Mapping[str, Any], preset: str, store: Store) -> s
     experiment, arm, measure = key = max(found, key=found.__getitem__)
     part = parts["/".join(key)]
     name = f"{experiment.replace('_', ' ')}, {arm.replace('_', ' ')}"
-    unit = {"percent": " %", "log10": ""}.get(
-        comparisons(paper, preset, store)[key].rule.scale, ""
-    )
+    unit = {"percent": " %", "log10": ""}.get(comparisons(paper, preset, store)[key].rule.scale, "")
     prefix = "10^" if "log10" in part["quantity"] else ""
     del measure
-    return f"{name}: {prefix}{part['estimate']:.4g}{unit}, print {prefix}{part['published']:.4g}{unit}"
+    return (
+        f"{name}: {prefix}{part['estimate']:.4g}{unit}, print {prefix}{part['published']:.4g}{unit}"
+    )
 
 
 def accepted_scores(store: Store = Store()) -> list[Score]:
@@ -118,7 +118,7 @@ def accepted_scores(store: Store = Store()) -> list[Score]:
 
 
 def scoreboard(scores: Sequence[Score], store: Store = Store(), link: str = "{}") -> str:
-    """The score of every paper, as Markdown: claims, numbers, and what failed. ``link`` leads to a paper's page."""
+    """The score of every paper, as Markdown: its claims, its numbers. ``link`` leads to a paper's page."""
     names = {one.paper: short_name(one.paper, store).replace(" ", NO_BREAK) for one in scores}
     linked = {paper: f"[{name}]({link.format(paper)})" for paper, name in names.items()}
     claims = table(
@@ -128,7 +128,8 @@ def scoreboard(scores: Sequence[Score], store: Store = Store(), link: str = "{}"
                 linked[one.paper],
                 *(_named(one.claims[v], v != "reproduced") for v in CLAIM_COLUMNS),
                 _named(one.powerless),
-                f"{len(one.identities)}" + (f", broken: {', '.join(one.broken)}" if one.broken else ""),
+                f"{len(one.identities)}"
+                + (f", broken: {', '.join(one.broken)}" if one.broken else ""),
             ]
             for one in scores
         ],
