@@ -147,5 +147,6 @@ def legend(figure: "Figure", rules: Iterable[str], columns: int) -> None:
             )
         )
     figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0, 1.005), ncols=columns, columnspacing=1.2, handletextpad=0.4,
+        handles=handles, loc="upper left", bbox_to_anchor=(0, 1.005), ncols=columns,
+        columnspacing=1.2, handletextpad=0.4,
     )  # fmt: skip

@@ -5,15 +5,15 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import bioflax
+
 ROOT = Path(__file__).parents[1]
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 FILES = {str(path.relative_to(ROOT)) for path in (ROOT / "bioflax").rglob("*.py")}
 FILES.add("bioflax/py.typed")
 EXAMPLE = "import bioflax, doctest; print(bioflax.__version__, *doctest.testmod(bioflax))"
@@ -45,9 +45,13 @@ def test_the_source_archive_has_the_whole_library_and_its_licence(archives):
 
 def test_the_wheel_has_the_library_its_types_and_nothing_else(archives):
     names = set(zipfile.ZipFile(archives[1]).namelist())
-    metadata = f"bioflax-{VERSION}.dist-info/"
+    metadata = f"bioflax-{bioflax.__version__}.dist-info/"
     assert {name for name in names if not name.startswith(metadata)} == FILES
     assert f"{metadata}licenses/LICENSE" in names
+
+
+def test_the_package_index_would_take_them_and_show_the_readme(archives):
+    run(sys.executable, "-m", "twine", "check", "--strict", *archives)
 
 
 def test_installed_in_a_clean_environment_its_example_runs(archives):
@@ -56,5 +60,5 @@ def test_installed_in_a_clean_environment_its_example_runs(archives):
         python = f"{folder}/bin/python"
         run(python, "-I", "-m", "pip", "install", "--quiet", archives[1])
         version, failed, attempted = run(python, "-I", "-c", EXAMPLE).split()
-    assert (version, failed) == (VERSION, "0")
+    assert (version, failed) == (bioflax.__version__, "0")
     assert int(attempted) > 3

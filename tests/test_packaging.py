@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import bioflax
 
@@ -47,13 +48,31 @@ def declared(*extras: str) -> set[str]:
     return {name(requirement) for requirement in requirements}
 
 
-def test_the_conda_environment_says_what_pyproject_says():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+@pytest.mark.parametrize(
+    ("file", "name", "extra"),
+    [
+        ("environment.yml", "bioflax", "workflow"),
+        ("workflow/site/environment.yml", "bioflax-site", "docs"),
+    ],
+)
+def test_a_conda_environment_says_what_pyproject_says(file, name, extra):
+    environment = yaml.safe_load((ROOT / file).read_text())
     python, pip, wheels = environment["dependencies"]
-    assert environment["name"] == PROJECT["name"]
+    assert environment["name"] == name
     assert python == f"python{PROJECT['requires-python']}"
     assert pip == "pip"
-    assert wheels["pip"] == [*PROJECT["dependencies"], *EXTRAS["workflow"]]
+    own = EXTRAS[extra]
+    assert wheels["pip"] == (own if extra == "workflow" else [*PROJECT["dependencies"], *own])
+
+
+def test_the_library_takes_every_newer_release_and_the_suite_a_range_of_those():
+    suite = {name(text): Requirement(text).specifier for text in EXTRAS["workflow"]}
+    for text in PROJECT["dependencies"]:
+        (lowest,) = Requirement(text).specifier
+        assert lowest.operator == ">="
+        operators = sorted(part.operator for part in suite[name(text)])
+        assert operators == ["<", ">="]
+        assert lowest.version in suite[name(text)]
 
 
 def test_the_library_needs_jax_and_flax_only():
@@ -61,13 +80,17 @@ def test_the_library_needs_jax_and_flax_only():
     assert imported("bioflax") <= declared() | {"numpy"}
 
 
-@pytest.mark.parametrize("folder", ["replications", "figures", "workflow"])
+@pytest.mark.parametrize("folder", ["replications", "figures", "workflow/scripts"])
 def test_every_import_is_declared(folder):
     assert imported(folder) <= declared("workflow", "paper")
 
 
+def test_every_import_of_the_site_is_declared():
+    assert imported("workflow/site") <= declared("docs")
+
+
 def test_every_import_of_the_tests_is_declared():
-    assert imported("tests") <= declared("workflow", "test")
+    assert imported("tests") <= declared("workflow", "docs", "test", "test-library")
 
 
 def test_nothing_is_declared_that_is_not_used():
@@ -77,9 +100,9 @@ def test_nothing_is_declared_that_is_not_used():
     assert declared("workflow") <= used
 
 
-@pytest.mark.parametrize("extra", ["test", "paper"])
-def test_every_extra_includes_the_workflow(extra):
-    assert "bioflax[workflow]" in EXTRAS[extra]
+@pytest.mark.parametrize(("extra", "included"), [("test", "docs,workflow"), ("paper", "workflow")])
+def test_an_extra_includes_others(extra, included):
+    assert f"bioflax[{included}]" in EXTRAS[extra]
 
 
 def test_every_package_of_the_library_is_installed():
@@ -88,9 +111,12 @@ def test_every_package_of_the_library_is_installed():
     assert set(packages) == {str(path).replace("/", ".") for path in found}
 
 
-def test_versions_agree():
+def test_the_version_is_said_in_one_place_and_cited():
+    assert PROJECT["dynamic"] == ["version"]
+    dynamic = PYPROJECT["tool"]["setuptools"]["dynamic"]
+    assert dynamic == {"version": {"attr": "bioflax.__version__"}}
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert PROJECT["version"] == citation["version"] == bioflax.__version__
+    assert citation["version"] == bioflax.__version__
     assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == (
         bioflax.__version__
     )

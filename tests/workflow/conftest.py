@@ -11,8 +11,27 @@ from pathlib import Path
 
 import pytest
 
+from tests.workflow import local_slurm
+
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny")
+
+
+_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What needs a Slurm is left out aloud where none can be started."""
+    needing = [item for item in items if item.get_closest_marker("slurm")]
+    if needing and local_slurm.lacking():
+        config.stash[_LEFT_OUT] = len(needing)
+        config.hook.pytest_deselected(items=needing)
+        items[:] = [item for item in items if item not in needing]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if count := terminalreporter.config.stash.get(_LEFT_OUT, 0):
+        terminalreporter.write_line(f"left out: {count} x {local_slurm.lacking()}")
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ rule simulate:
     resources:
         mem_mb=3000,
         runtime=minutes,
-        gpu=0,
     params:
         spec=spec_digest,
         source=source_digest,
