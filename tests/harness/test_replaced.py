@@ -34,9 +34,13 @@ def test_the_new_folder_takes_the_place_of_the_old_one_and_nothing_is_left(folde
 
 
 def test_a_block_that_does_not_end_well_changes_nothing(folder):
-    with pytest.raises(KeyboardInterrupt), files.replaced(folder) as new:
-        change(new)
-        raise KeyboardInterrupt
+    def interrupted():
+        with files.replaced(folder) as new:
+            change(new)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert texts(folder) == {"a": "old", "gone": "old"}
     assert list(folder.parent.iterdir()) == [folder]
 
