@@ -19,7 +19,7 @@ import scipy
 from replications.harness.catalogue.measures import MEASURES
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
-from replications.harness.judging.end_table import LOGARITHM, summarize
+from replications.harness.judging.end_table import LOGARITHM, last_move, summarize
 from replications.harness.judging.manifests import read_manifest
 from replications.harness.judging.verdicts import VERDICTS, Judged, by_id, read_records
 from replications.harness.records import Run, read_run
@@ -132,13 +132,15 @@ def rounding(name: str, dtype: str, value: float) -> float:
 
 
 def aggregates(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean and sd over seeds at the last record, one row per arm, measure and layer."""
+    """Mean and sd over seeds at the last record, one row per arm, measure and layer; and how far the runs
+    moved since the record before, on average (``moved``)."""
     rows = {}
     for arm, measure, layer in quantities(table):
         name = "/".join(part for part in (arm, measure, layer) if part)
         name += LOGARITHM if MEASURES[measure].logarithmic else ""
         found = summarize(table, arm, measure, layer)
         rows[name] = {"mean": found.mean, "sd": found.sd, "n": found.n, "diverged": found.diverged}
+        rows[name]["moved"] = last_move(table, arm, measure, layer)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
 
 
@@ -151,7 +153,9 @@ def tolerances(kind: str, baseline: pd.DataFrame) -> Tolerances:
     A few runs (``FEW`` or less) do not tell their spread, and a long float32 run carries another
     processor's round-off as far as another seed would. There the mean may move as two such samples
     differ: ``t sqrt(2 / n)`` times the spread pooled over the arms, ``t`` at 99.9 %; but by no more
-    than ``SHARE`` of itself, or ``DECADES``, which is also what holds where no arm has two runs.
+    than ``SHARE`` of itself, or ``DECADES``, which is also what holds where no arm has two runs. A run
+    that is still under way may be as far off as it moved between its last two records: another
+    processor's round-off takes a net of a hundred layers off chance some records earlier or later.
     """
     if kind == "early":
         return {dtype: {"rtol": 0.0, "atol": _early(column)} for dtype, column in baseline.items()}
@@ -168,10 +172,13 @@ def tolerances(kind: str, baseline: pd.DataFrame) -> Tolerances:
     t = np.where(freedom > 0, scipy.special.stdtrit(freedom.clip(lower=1), 0.9995), np.inf)
     spread = np.sqrt(np.maximum(variance, np.square(resolution)))
     most = np.maximum(resolution, [_most(*row) for row in baseline["mean"].items()])
+    moved = np.nan_to_num(baseline["moved"].to_numpy(dtype=float)) if "moved" in baseline else 0.0
+    most = np.maximum(most, moved)
     error = error.where(ended > FEW, np.minimum(t * np.sqrt(2 / ended) * spread, most))
     allowed = {"rtol": 0.0, "atol": error.to_numpy()}
     exact = {"rtol": 0.0, "atol": 0.0}
-    return {"mean": allowed, "sd": allowed, "n": exact, "diverged": exact}
+    found = {"mean": allowed, "sd": allowed, "n": exact, "diverged": exact}
+    return found | ({"moved": allowed} if "moved" in baseline else {})
 
 
 def _early(column: pd.Series) -> np.ndarray:

@@ -15,7 +15,7 @@ from replications.harness.catalogue.measures import MEASURES
 from replications.harness.declared.claims import at_published_scale
 from replications.harness.declared.published import Published, read_published
 from replications.harness.store import Store
-from replications.harness.tables import ends, quantities
+from replications.harness.tables import ends, quantities, runs
 
 # Squares below this are round-off.
 ROUND_OFF = 1e-30
@@ -94,6 +94,17 @@ def summarize(records: pd.DataFrame, arm: str, measure: str, layer: str) -> stat
         finite = np.isfinite(values)
         values = np.where(finite, np.log10(np.maximum(values, ROUND_OFF)), np.nan)
     return statistics.summary(values)
+
+
+def last_move(records: pd.DataFrame, arm: str, measure: str, layer: str) -> float:
+    """How far the runs moved between the last two records, on average; NaN where there is one alone."""
+    found = runs(records, arm, measure, layer).iloc[-2:].to_numpy(dtype=float)
+    if MEASURES[measure].logarithmic:
+        with np.errstate(invalid="ignore"):
+            found = np.log10(np.maximum(found, ROUND_OFF))
+    if len(found) < 2 or not np.isfinite(found).all():
+        return math.nan
+    return float(np.abs(found[1] - found[0]).mean())
 
 
 def _rows(

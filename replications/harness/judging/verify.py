@@ -193,7 +193,7 @@ def records_of(cell: Cell, run: Run) -> dict[int, Kept]:
         numbers = {
             (int(step), name): float(value)
             for name, values in run.measures.items()
-            if not name.startswith("features")
+            if values.ndim == 2  # no arrays: features, fields, traces
             for step, value in zip(run.step, values[i], strict=True)
         }
         found[seed] = Kept(numbers, run.first_losses[i], origins[seed])
@@ -240,6 +240,8 @@ def _compared(
     for name in sorted(there - again.keys()):
         differ.append(f"{name}: kept, but not measured now")
     for name in sorted(again.keys() - {"first_losses"}):
+        if again[name].ndim != 2:
+            continue  # an array, of which no records are kept
         for step, now in zip(when, again[name][0], strict=True):
             before = kept.numbers.get((step, name))
             if before is None:
