@@ -140,7 +140,8 @@ def forge(store):
     """Renew every digest, as who can edit the records can."""
     folder = store.accepted(PAPER, "full")
     old = manifests.read_manifest(PAPER, "full", store)
-    files = {f.name: manifests.text_digest(f.read_text()) for f in folder.glob("*.csv")}
+    there = (f for f in folder.iterdir() if f.name != "manifest.json")
+    files = {f.name: manifests.text_digest(f.read_text()) for f in there}
     (folder / "manifest.json").write_text(manifests.Manifest(old.declared, files, old.cells).text)
 
 

@@ -312,10 +312,10 @@ def stale_tables(paper: str, preset: str, names: Sequence[str], store: Store) ->
     """The tables that are not those of their runs."""
     lines = []
     for name in names:
-        table = read_table(store.table(preset, paper, name))
+        table = _in_order(read_table(store.table(preset, paper, name)))
         arms = experiments.cells_of(paper, name, preset, store)
         runs = {c.arm: read_run(store.run(preset, paper, name, c.arm)) for c in arms}
-        now = pd.concat([tidy(arm, run) for arm, run in runs.items()], ignore_index=True)
+        now = _in_order(pd.concat([tidy(arm, run) for arm, run in runs.items()]))
         # What CSV gives back of a number may be its neighbour.
         same = len(table) == len(now) and all(
             np.isclose(table[column], now[column], rtol=1e-12, atol=0, equal_nan=True).all()
@@ -328,6 +328,10 @@ def stale_tables(paper: str, preset: str, names: Sequence[str], store: Store) ->
                 f"{store.table(preset, paper, name)}: not the table of its runs; tabulate again"
             )
     return lines
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values(["arm", "measure", "layer", "seed", "step"], ignore_index=True)
 
 
 def renewal(paper: str, preset: str) -> str:
