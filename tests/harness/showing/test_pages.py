@@ -31,7 +31,7 @@ def test_verdicts_join_papers_into_one_table_with_the_same_bytes_every_time(tmp_
     assert "# Claims in the quick run: 1 failed" in text
     assert "### T1, Fig. 1: ✘ failed" in text
     assert "a is good | and stays so" in text
-    assert "The paper: 2.4 % (a) (A;" in text
+    assert "The paper: 2.4 % (A;" in text
     assert "n = 4, 1 diverged" in text
     tables = [line for line in text.splitlines() if line.startswith("| ")]
     assert {line.replace("\\|", "").count("|") for line in tables} == {8}
