@@ -96,6 +96,7 @@ def rates(tables: Tables, published: PublishedValues) -> "Drawing":
         axes.set_xscale("log")
         axes.minorticks_off()
         axes.set_xticks(x, [f"{rate:g}" for rate in x])
+        axes.margins(x=0.08)
         axes.set_xlabel("learning rate")
     _nse(panels[0])
     style.legend(figure, [look._replace(published=False) for look in LINEAR], columns=4)
@@ -132,14 +133,14 @@ def depth(tables: Tables, published: PublishedValues) -> "Drawing":
     table = tables["depth"]
     figure, panels = style.panels(2, style.PAGE, 2.9, sharex=True, sharey=True)
     drawn = []
-    names = {"test_nse_variance": "over the variance", "test_nse": "over the squared length"}
+    names = {"test_nse_variance": "variance", "test_nse": "length"}
     for axes, (measure, label) in zip(panels, names.items(), strict=True):
         for look in DEPTH:
             drawn.append(style.runs(table, look.arm, measure))
             style.trace(axes, drawn[-1], look, "quartiles", unit=1e5)
             if measure == "test_nse_variance":
                 printed(axes, look, published, "depth", measure, end=395_000, unit=1e5)
-        _nse(axes, f"squared error {label}")
+        _nse(axes, f"test error (NSE by {label})")
         axes.set_xlabel("examples (10⁵)")
     style.legend(figure, DEPTH, columns=3)
     source = _certainty(published, "depth", "test_nse_variance")
@@ -221,37 +222,38 @@ def rasters(tables: Tables, published: PublishedValues) -> "Drawing":
     table = tables["spiking.arrays"]
     table = table[table.measure == "traces"]
     steps = sorted(table.step.unique())
-    figure = Canvas(figsize=(style.PAGE, 4.6), layout="constrained")
-    axes = figure.subplots(2, len(steps), sharex=True, sharey="row", height_ratios=[3, 1])
+    figure = Canvas(figsize=(style.PAGE, 5), layout="constrained")
+    axes = figure.subplots(3, len(steps), sharex=True, sharey="row", height_ratios=[4, 1, 1])
     for column, step in enumerate(steps):
-        rows = table[table.step == step]
-        raster, trace = axes[0, column], axes[1, column]
-        raster.set_title(f"after {step:,} images")
+        rows, (raster, *traces) = table[table.step == step], axes[:, column]
+        raster.set_title(f"after {step:,} images" if step else "before learning")
         base, ticks = 0, []
         for layer in LAYERS:
             spikes = _rows(rows, f"spikes_{layer}")
-            if not len(spikes):
+            if spikes.empty:
                 continue
             units = int(max(int(place.split("/")[1]) for place in spikes.place)) + 1
-            matrix = _matrix(spikes, units)
-            unit, when = np.nonzero(np.array(matrix))
+            unit, when = np.nonzero(np.array(_matrix(spikes, units)))
             raster.plot(when, base + unit, "|", color="black", markersize=0.9, markeredgewidth=0.5)
             ticks.append((base + units / 2, layer.replace("_", " ")))
             base += units + 4
         raster.set_yticks(*zip(*ticks, strict=True))
         raster.tick_params(axis="y", length=0)
-        for kind, colour, line in (("potential", "black", "-"), ("signal", FEEDBACK.colour, "-")):
-            found = _rows(rows, f"{kind}_hidden_2")
-            values = np.concatenate([_numbers(text) for text in found["values"]])
-            trace.plot(values, line, color=colour, linewidth=0.8, label=kind)
-        images = len(found)
-        for edge in range(1, images):
-            for one in (raster, trace):
-                one.axvline(edge * len(values) / images, color=style.FAINT, linewidth=0.8, zorder=0)
-        trace.set_xlabel("time step")
-    axes[1, 0].set_ylabel("one unit of\nhidden layer 2")
-    axes[1, 0].legend(loc="best", ncols=2)
-    style.footer(figure, "one run", "two test images one after the other, nothing learns meanwhile")
+        for one, kind in zip(traces, ("potential", "signal"), strict=True):
+            found = [_numbers(text) for text in _rows(rows, f"{kind}_hidden_2")["values"]]
+            one.plot(np.concatenate(found), color="black", linewidth=0.8)
+            if column == 0:
+                one.set_ylabel(kind)
+        for edge in range(1, len(found)):
+            for one in axes[:, column]:
+                one.axvline(edge * len(found[0]), color=style.FAINT, linewidth=0.8, zorder=0)
+        traces[-1].set_xlabel("time step")
+    style.footer(
+        figure,
+        "one run",
+        "two test images one after the other, nothing learns meanwhile",
+        "potential and modulatory signal of one unit of hidden layer 2",
+    )
     return figure
 
 

@@ -112,16 +112,28 @@ def accepted_files(wildcards):
 def numbers(wildcards):
     """What a paper's verdicts, pictures and pages under a preset are made from."""
     paper, preset = wildcards.paper, wildcards.preset
-    read = accepted_files(wildcards) if kept(paper, preset) else []
-    return tables(paper, preset) + read
+    return tables(paper, preset) + (records(paper) if kept(paper, preset) else [])
+
+
+def records(paper, names=("*",)):
+    """The accepted records of a paper's experiments at full scale. No more files than are read: Snakemake
+    asks for the size of each input at every step."""
+    folder = STORE.accepted(paper, "full")
+    return [file for name in names for file in sources_of(folder, f"{name}.runs.csv")]
 
 
 def numbers_of_figure(wildcards):
     paper, preset = wildcards.paper, wildcards.preset
     needs = FIGURES[paper][wildcards.figure].needs
     if kept(paper, preset):
-        known = [n for n in experiments.accepted(paper) if n in {t.split(".")[0] for t in needs}]
-        return tables(paper, preset, known) + accepted_files(wildcards)
+        wanted = {table.partition(".")[0] for table in needs}
+        known = [name for name in experiments.accepted(paper) if name in wanted]
+        if FIGURES[paper][wildcards.figure].markdown:
+            return tables(paper, preset, known) + records(paper)
+        # An embedding or an array is a table of its own.
+        folder, apart = STORE.accepted(paper, preset), [f"{t}.csv" for t in needs if "." in t]
+        others = [file for name in apart for file in sources_of(folder, name)]
+        return tables(paper, preset, known) + records(paper, known) + others
     known = experiments.names(paper, preset)
     return tables(paper, preset, [t for t in needs if t.partition(".")[0] in known])
 

@@ -21,7 +21,8 @@ class LearningRule:
       label, colour: in every picture and table.
       layer: the name in bioflax of the rule of every layer.
       options: argument of that rule's constructor -> the field of the spec that gives it.
-      direct: the way in which ``bioflax.DirectFeedback`` trains the blocks, for a rule of whole nets.
+      direct: the name in bioflax of the way in which ``DirectFeedback`` trains the blocks, for a rule
+        of whole nets.
       readout_only: the hidden layers do not learn.
       after_update: the name in bioflax of what is called with the model and a key after every update.
       perturbs: hidden units learn from noise and one global reward, in place of an error sent back.
@@ -51,7 +52,7 @@ class LearningRule:
     @property
     def library(self) -> list[str]:
         """The names in bioflax that are this rule's alone."""
-        names = [self.layer, "DirectFeedback" if self.direct else None, self.after_update]
+        names = [self.layer, self.direct, self.after_update]
         return [name for name in names if name]
 
     @property
@@ -63,9 +64,11 @@ class LearningRule:
 RULES: dict[str, LearningRule] = {
     "backprop": LearningRule("backprop", "#000000"),
     "feedback_alignment": LearningRule("feedback alignment", "#009E73", "FeedbackAlignment"),
-    "direct_feedback_alignment": LearningRule("direct feedback alignment", "#0072B2", direct="dfa"),
+    "direct_feedback_alignment": LearningRule(
+        "direct feedback alignment", "#0072B2", direct="DirectFeedbackAlignment"
+    ),
     "indirect_feedback_alignment": LearningRule(
-        "indirect feedback alignment", "#56B4E9", direct="ifa", carried=True
+        "indirect feedback alignment", "#56B4E9", direct="IndirectFeedbackAlignment", carried=True
     ),
     "kolen_pollack": LearningRule("Kolen-Pollack", "#D55E00", "KolenPollack"),
     "weight_mirror": LearningRule(

@@ -120,12 +120,12 @@ def build(
         hidden_weight, readout_weight = grid_start(seed, net.init.value)
         blocks[0][0].kernel[...] = jnp.full((1, 1), hidden_weight, dtype)
         readout.kernel[...] = jnp.full((1, 1), readout_weight, dtype)
-    if RULES[spec.rule].direct:
+    if way := RULES[spec.rule].direct:
         return bioflax.DirectFeedback(
             blocks,
             readout,
             rngs=rngs,
-            mode=RULES[spec.rule].direct,
+            mode=getattr(bioflax, way)(),
             feedback_init=initializer(net.feedback_init),
             example=jax.ShapeDtypeStruct((1, *input_shape), dtype),
         )

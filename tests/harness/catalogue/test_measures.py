@@ -5,8 +5,8 @@ import pytest
 from replications.harness.catalogue.measures import MEASURES
 from replications.harness.training import measures
 
-# What is counted in training itself, and what is taken of the net once, at the end.
-ELSEWHERE = {"train_loss", "train_error", "features"}
+# What is counted in training itself, taken of the net once at the end, or of a spiking net alone.
+ELSEWHERE = {"train_loss", "train_error", "features", "traces"}
 
 
 def test_every_measure_of_the_catalogue_has_its_function_and_every_function_its_row():
@@ -22,5 +22,5 @@ def test_a_row_says_what_a_number_may_differ_by_in_the_unit_of_the_tables(name):
     row = MEASURES[name]
     assert row.label
     assert 0 < row.resolution <= 1
-    assert row.unit in ("", "%", "°", "NSE")
+    assert row.unit in ("", "%", "°", "NSE", "NSE by variance")
     assert not (row.direct and not row.feedback)

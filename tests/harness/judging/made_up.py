@@ -101,7 +101,7 @@ def save(
             found = {name: change(arm, name, np.array(values)) for name, values in found.items()}
         losses = found.pop("first_losses")
         runs = {name: np.stack([np.ones(SEEDS), values], axis=1) for name, values in found.items()}
-        manifest = {"spec": {"dtype": dtype}, "commit": "c0ffee"}
+        manifest = {"spec": {"dtype": dtype}, "steps_per_epoch": 10}
         run = Run(np.arange(SEEDS), STEPS, losses, runs, manifest)
         write_run(store.run("quick", "toy", "linear", arm), run)
         for name, values in runs.items():

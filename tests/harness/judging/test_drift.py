@@ -78,20 +78,78 @@ def may_move(frame):
 
 
 def test_a_few_runs_may_move_as_two_samples_of_the_pooled_spread_differ():
-    found = may_move(aggregates(backprop=(3, 0.3), feedback_alignment=(3, 0.1)))
-    pooled = np.sqrt((2 * 0.3**2 + 2 * 0.1**2) / 4)
+    found = may_move(aggregates(backprop=(3, 0.03), feedback_alignment=(3, 0.01)))
+    pooled = np.sqrt((2 * 0.03**2 + 2 * 0.01**2) / 4)
     assert found["backprop"] == pytest.approx(8.610 * np.sqrt(2 / 3) * pooled, rel=1e-3)
     assert found["feedback_alignment"] == found["backprop"]
 
 
 def test_many_runs_keep_their_own_standard_error_beside_arms_of_few():
-    found = may_move(aggregates(backprop=(20, 0.3), feedback_alignment=(1, np.nan)))
-    assert found["backprop"] == pytest.approx(0.3 / np.sqrt(20))
-    assert found["feedback_alignment"] == pytest.approx(3.883 * np.sqrt(2) * 0.3, rel=1e-3)
+    found = may_move(aggregates(backprop=(20, 0.03), feedback_alignment=(1, np.nan)))
+    assert found["backprop"] == pytest.approx(0.03 / np.sqrt(20))
+    assert found["feedback_alignment"] == pytest.approx(3.883 * np.sqrt(2) * 0.03, rel=1e-3)
 
 
-def test_single_runs_alone_are_guarded_by_their_first_losses_only():
-    assert may_move(aggregates(backprop=(1, np.nan)))["backprop"] > 1e100
+def test_few_runs_of_a_wide_spread_may_move_by_no_more_than_a_share_of_the_mean():
+    found = may_move(aggregates(backprop=(3, 0.3), feedback_alignment=(3, 0.1)))
+    assert found == {"backprop": drift.SHARE, "feedback_alignment": drift.SHARE}
+
+
+def test_single_runs_alone_may_move_by_a_share_of_themselves():
+    assert may_move(aggregates(backprop=(1, np.nan)))["backprop"] == drift.SHARE
+
+
+def test_what_falls_over_decades_may_move_by_so_many_of_them():
+    row = {"mean": -9.0, "sd": np.nan, "n": 1, "diverged": 0}
+    frame = pd.DataFrame.from_dict({"backprop/test_nse (log10)": row}, orient="index")
+    assert may_move(frame.rename_axis("quantity"))["backprop"] == drift.DECADES
+
+
+def test_early_records_forgive_round_off_and_no_more(tmp_path):
+    before = measured("early", save(tmp_path))
+    assert before.columns.tolist() == ["float64"]
+    assert before.loc["backprop/delta_angle/hidden_1 at 10", "float64"] == 0
+    assert set(before.index.str.rpartition(" at ").get_level_values(2)) == {"0", "10"}
+    allowed = drift.tolerances("early", before)
+    assert not drift.differences(before, before * (1 + 1e-10), allowed)
+    wrong = drift.differences(before, before * 1.01, allowed)
+    assert any("test_nse at 0" in line for line in wrong)
+    # One example of a thousand in another class.
+    errors = before.index.str.contains("test_error")
+    one_more, two_more = before.copy(), before.copy()
+    one_more.loc[errors] += 1e-3
+    two_more.loc[errors] += 2e-3
+    assert not drift.differences(before, one_more, allowed)
+    assert len(drift.differences(before, two_more, allowed)) == errors.sum()
+
+
+def test_the_tables_that_are_accepted_are_those_of_their_runs(tmp_path):
+    store = save(tmp_path)
+    assert drift.stale_tables("toy", "quick", ["linear"], store) == []
+    file = store.table("quick", "toy", "linear")
+    file.write_text(file.read_text().replace("0.1\n", "0.2\n", 1))
+    (line,) = drift.stale_tables("toy", "quick", ["linear"], store)
+    assert "not the table of its runs; tabulate again" in line
+
+
+def test_verdicts_that_their_numbers_do_not_give_are_named():
+    def judged(**verdicts):
+        claims = [
+            {"id": i, "verdict": v, "parts": [{"experiment": "e"}]} for i, v in verdicts.items()
+        ]
+        return {"claims": claims, "numbers": []}
+
+    derived = judged(T1="inconclusive", T2="reproduced")
+    assert drift.stale_verdicts(derived, derived) == []
+    assert drift.stale_verdicts(judged(T1="reproduced"), derived) == [
+        "claim T1: judged reproduced, its numbers give inconclusive",
+        "claim T2: judged not at all, its numbers give reproduced",
+    ]
+    accepted = {"T1": "reproduced", "T2": "reproduced"}
+    assert drift.other_verdicts(accepted, derived, ["e"]) == [
+        "claim T1: accepted reproduced, the accepted records give inconclusive"
+    ]
+    assert drift.other_verdicts(accepted, derived, []) == []
 
 
 @pytest.mark.parametrize(("dtype", "harmless", "real"), [

@@ -10,27 +10,27 @@ from replications.harness.catalogue.rules import RULES
 from replications.harness.declared.experiments import cell, cells, papers
 from replications.harness.store import ROOT, Store
 from replications.harness.training import provenance, simulate
+from tests.harness.training.runs import cell as tiny
 
 PACKAGES = ("bioflax", "figures", "replications", "workflow")
+TASK = {"teacher": {"inputs": 5, "outputs": 3, "train": 25, "test": 20}}
 CELLS = {
-    "feedback_alignment": ("lillicrap2016", "linear", "feedback_alignment"),
-    "backprop": ("lillicrap2016", "linear", "backprop"),
-    "pseudo_angle": ("lillicrap2016", "single_pair", "feedback_alignment"),
-    "node_perturbation": ("lillicrap2016", "linear", "node_perturbation"),
-    "kolen_pollack": ("kolen_pollack1994", "xor", "kolen_pollack"),
+    **{rule: {"rule": rule, "measures": ["test_nse", "delta_angle"]} for rule in RULES},
+    "pseudo_angle": {"measures": ["pseudo_angle", "weight_angle", "features"]},
+    "adversarial": {"rule": "backprop", "measures": ["test_error"], "adversarial": 0.1},
 }
 # These carry numbers to and from disk, or describe the run; they decide none.
 CLERKS = (
     "files", "records", "store", "sources",
     "declared/experiments", "declared/reading", "declared/spec",
-    "training/checkpoints", "training/datasets", "training/provenance", "training/simulate",
+    "training/checkpoints", "training/datasets", "training/provenance", "training/sealing",
+    "training/simulate",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_runs_no_code_outside_its_declared_sources(tmp_path, name):
-    whole = cell(*CELLS[name], "quick")
-    small = whole._replace(spec=whole.spec.model_copy(update={"seeds": 1}))
+    small = tiny(task=TASK, seeds=1, **CELLS[name])
     ran: set[str] = set()
 
     def trace(frame, event, _):
@@ -69,7 +69,7 @@ def test_all_declared_sources_exist():
 def test_a_hundred_layers_depend_on_the_code_that_compiles_them_as_one():
     for one in cells("nokland2016", "quick"):
         named = {path.name for path in provenance.cell_sources(one)}
-        assert "stack.py" in named or one.experiment != "mnist_100x240"
+        assert "_stack.py" in named or one.experiment != "mnist_100x240"
 
 
 def digest(rule):
@@ -84,8 +84,11 @@ def test_a_rule_has_sources_of_its_own_and_shares_the_rest():
         chosen = one._replace(spec=one.spec.model_copy(update={"rule": rule}))
         return {path.relative_to(ROOT).as_posix() for path in provenance.cell_sources(chosen)}
 
-    assert names("kolen_pollack") - names("backprop") == {"bioflax/rules/kolen_pollack.py"}
-    assert "bioflax/direct.py" in names("direct_feedback_alignment")
+    assert names("kolen_pollack") - names("backprop") == {"bioflax/_rules/kolen_pollack.py"}
+    assert names("direct_feedback_alignment") - names("backprop") == {
+        "bioflax/_direct/feedback_alignment.py"
+    }
+    assert "bioflax/_direct/indirect.py" in names("indirect_feedback_alignment")
     assert len({digest(rule) for rule in RULES}) == len(RULES)
 
 
@@ -99,8 +102,29 @@ def test_a_row_counts_by_what_decides_numbers_and_for_its_own_cells_alone(monkey
     assert digest("backprop") == other
 
 
-def test_a_manifest_tells_each_time_that_seeds_were_added_the_last_first():
-    earlier = [{"commit": "b", "seeds": [0]}]
-    first, *others = provenance.origins({"commit": "a", "seeds": [1], "earlier": earlier, "x": 1})
-    assert (first["commit"], first["seeds"], set(first)) == ("a", [1], set(provenance.ORIGIN))
-    assert others == earlier
+ORIGINS = [
+    {"commit": "b", "seeds": {"1": {"wall_seconds": 2.0}, "3": {"wall_seconds": 3.0}}},
+    {"commit": "a", "seeds": {"0": {"wall_seconds": 1.0}}},
+]
+
+
+def test_every_seed_is_told_its_origin_and_its_own():
+    assert provenance.of_seeds(ORIGINS) == {
+        0: {"commit": "a", "wall_seconds": 1.0},
+        1: {"commit": "b", "wall_seconds": 2.0},
+        3: {"commit": "b", "wall_seconds": 3.0},
+    }
+
+
+def test_an_origin_whose_seeds_are_all_gone_goes():
+    assert provenance.only(ORIGINS, [0]) == ORIGINS[1:]
+    assert provenance.without(ORIGINS, [0]) == ORIGINS[:1]
+    assert provenance.of_seeds(provenance.without(ORIGINS, [1])).keys() == {0, 3}
+    assert ORIGINS[0]["seeds"].keys() == {"1", "3"}, "nothing was changed in place"
+
+
+def test_a_machine_of_another_kind_or_of_none_computes_other_bits():
+    here = {"device": "cpu", "processor": "x", "instructions": ["AVX2"], "versions": {"jax": "1"}}
+    assert provenance.same_kind({**here, "commit": "a"}, here)
+    assert not provenance.same_kind({**here, "versions": {"jax": "2"}}, here)
+    assert not provenance.same_kind({k: v for k, v in here.items() if k != "instructions"}, here)

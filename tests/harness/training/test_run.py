@@ -11,7 +11,7 @@ from tests.harness.training.runs import cell, run
 def test_vmap_over_seeds_agrees_with_one_after_the_other_to_rounding(tmp_path):
     one = run(tmp_path / "a", cell())
     all_at_once = run(tmp_path / "b", cell(), batching="vmap")
-    assert all_at_once.manifest["batching"] == "vmap"
+    assert all_at_once.manifest["origins"][0]["batching"] == "vmap"
     np.testing.assert_allclose(one.first_losses, all_at_once.first_losses, rtol=1e-9)
     features = [r.measures["features/hidden_1"] for r in (one, all_at_once)]
     assert features[0].shape == (3, 20, 4)
