@@ -9,10 +9,13 @@ min_version("9.27")
 configfile: "workflow/config.yaml"
 
 
-report: "workflow/report/workflow.rst"
-
-
 include: "workflow/rules/common.smk"
+
+
+# It opens on the scoreboard and the picture of all papers, which a rule writes.
+report: str(STORE.scoreboard("rst").resolve())
+
+
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
@@ -20,11 +23,18 @@ include: "workflow/rules/full.smk"
 include: "workflow/rules/site.smk"
 
 
+onsuccess:
+    print("", *closing.lines(PAPERS, SHOWN, STORE), sep="\n")
+
+
 rule all:
     default_target: True
     input:
         [everything(paper) for paper in PAPERS],
         [STORE.all_verdicts(preset, "html") for preset in SHOWN],
+        STORE.scoreboard("html"),
+    message:
+        "All is there"
 
 
 for paper in PAPERS:
@@ -34,3 +44,6 @@ for paper in PAPERS:
             paper
         input:
             everything(paper),
+            STORE.scoreboard("html"),
+        message:
+            f"All of {paper} is there"

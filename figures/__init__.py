@@ -24,20 +24,29 @@ Tables = Mapping[str, "pandas.DataFrame"]
 PublishedValues = Mapping[tuple[str, str, str], "Published"]
 
 
+# The modules of this package that are no paper's.
+SHARED = ("dots", "overview", "style")
+
+
 @dataclass(frozen=True)
 class Figure:
     """One picture: the pure function that draws it, the tables it needs, its caption.
 
-    A table is an experiment's (``linear``) or the embedding of its features (``linear.embedding``). The
-    picture of a table of the paper is drawn from ``tables["ends"]``, the end table of its experiments
-    (replications.harness.judging.end_table), which it can also write as ``markdown``; it says of what
-    has not been run that it has not, and can do with some of the experiments.
+    A table is an experiment's (``linear``) or the embedding of its features (``linear.embedding``). With
+    ``ends`` it is drawn from ``tables["ends"]``, the end table of its experiments
+    (replications.harness.judging.end_table). The picture of a table of the paper can also write that as
+    ``markdown``; it can do with some of the experiments, and says of what has not been run that it has not.
+
+    ``claims`` are those whose picture this is; ``shown``: the paper's README shows it.
     """
 
     function: Callable[[Tables, PublishedValues], "Drawing"]
     needs: tuple[str, ...]
     caption: str
     markdown: Callable[["pandas.DataFrame"], str] | None = None
+    ends: bool = False
+    claims: tuple[str, ...] = ()
+    shown: bool = False
 
     @property
     def experiments(self) -> set[str]:
@@ -53,7 +62,7 @@ class Figure:
 def of(paper: str) -> dict[str, Figure]:
     """The figures of a paper by name. Raises UserError for a paper without any."""
     modules = [m.name for m in iter_modules(__path__)]
-    papers = [name for name in modules if name != "style" and not name.startswith("_")]
+    papers = [name for name in modules if name not in SHARED and not name.startswith("_")]
     if paper not in papers:
         raise UserError(f"no figures for paper {paper!r}; {nearest(paper, papers)}")
     figures: dict[str, Figure] | None = getattr(import_module(f"figures.{paper}"), "FIGURES", None)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 BACKPROP = Look("backprop", "backprop")
 FEEDBACK = Look("feedback_alignment", "feedback alignment")
 KOLEN_POLLACK = Look("kolen_pollack", "Kolen-Pollack", published=False)
+SHORT = {"backprop": "backprop", "feedback_alignment": "FA", "kolen_pollack": "Kolen-Pollack"}
 PERIOD = (BACKPROP, FEEDBACK, KOLEN_POLLACK)
 ALIGNED = (
     FEEDBACK,
@@ -34,14 +35,14 @@ RATES = (
 )
 # Arms of the law: how they update, and the decay of the line on which they should lie.
 LAW = {
-    "sgd_0.01": "SGD, logistic units",
-    "momentum_0.003": "SGD with momentum, relu",
+    "sgd_0.01": "SGD, logistic",
+    "momentum_0.003": "momentum, relu",
     "sgd_0.001": "SGD, tanh, 3 layers",
     "adam_0.0003": "Adam, logistic",
 }
 BROKEN = {
     "no_decay": "no decay",
-    "unequal_decay": "0.001 on W, 0.002 on B",
+    "unequal_decay": "W 0.001, B 0.002",
     "adam_l2": "L2 under Adam",
     "rmsprop_l2": "L2 under RMSprop",
 }
@@ -52,13 +53,14 @@ ANGLES = {
     "weight_angle/hidden_1": "W and B, input layer",
 }
 PASSES = 400  # in the published runs
+ASIDE = ("weight_mirror",)
 
 
 def law(tables: Tables, published: PublishedValues) -> "Drawing":
     """|W - B| as a fraction of its start, on the line (1 - decay)^t and off it."""
     del published  # the paper's own numbers are not known
     table = tables["law"]
-    figure, (kept, broken) = style.panels(2, style.PAGE, 3.0)
+    figure, (kept, broken) = style.panels(2, style.PAGE, 3.3)
     drawn = []
     for (arm, label), colour in zip(LAW.items(), style.shades("kolen_pollack", 4), strict=True):
         decay = float(arm.rsplit("_", 1)[1])
@@ -71,30 +73,41 @@ def law(tables: Tables, published: PublishedValues) -> "Drawing":
             shown = runs.iloc[list(LAYERS).index(layer) :: 3]
             kept.plot(shown.index / 1e3, shown, marker, color=colour, markerfacecolor="none")
         x = runs.index.to_numpy()
-        kept.plot(
-            x / 1e3, (1 - decay) ** x, color=colour, label=f"{label}, decay {decay:g}", zorder=1
-        )
-    for decay, text in ((1e-3, "law, 0.001"), (1e-4, "law, 0.0001")):
-        broken.plot(x / 1e3, (1 - decay) ** x, "--", color=style.FAINT, label=text)
-    for (arm, label), kind in zip(BROKEN.items(), ("o-", "s-", "^--", "v:"), strict=True):
+        kept.plot(x / 1e3, (1 - decay) ** x, color=colour, label=f"{label}, {decay:g}", zorder=1)
+    for decay, line in ((1e-3, "--"), (1e-4, ":")):
+        label = f"the law, decay {decay:g}"
+        broken.plot(x / 1e3, (1 - decay) ** x, line, color=style.TEXT, label=label, linewidth=1)
+    shades = style.shades("kolen_pollack", len(BROKEN))
+    for (arm, label), kind, colour in zip(
+        BROKEN.items(), ("o", "s", "^", "v"), shades, strict=True
+    ):
         runs = _relative(table, arm, "readout")
         drawn.append(runs)
         mean = style.band(runs, "sd").centre
-        broken.plot(mean.index / 1e3, mean, kind, color=style.FAILED, label=label, markersize=3)
-    for axes, low, columns in ((kept, -10, 1), (broken, -5, 2)):
+        line = mean[mean > 0]
+        broken.plot(line.index / 1e3, line, f"{kind}-", color=colour, label=label, markersize=3)
+    for axes, low in ((kept, -10), (broken, -5)):
         axes.set_yscale("log")
-        # Above the start there is room for the legend.
-        axes.set_ylim(10.0**low, 10 ** (-low / 2))
+        axes.set_ylim(10.0**low, 3)
         axes.set_yticks([10.0**power for power in range(low, 1, -low // 5)])
         axes.minorticks_off()
         axes.set_xlabel("updates (10³)")
-        axes.legend(loc="upper right", ncols=columns, columnspacing=1)
+    for axes, title in ((kept, "a  the law, with its decay"), (broken, "b  off the law")):
+        axes.set_title("")
+        bold = {"size": 8, "weight": "bold"}
+        legend = axes.legend(
+            loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=2, columnspacing=1, title=title,
+            title_fontproperties=bold, alignment="left",
+        )  # fmt: skip
+        # It is wider than its axes, and stands in the room that is left above them.
+        legend.set_in_layout(False)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.8))
     kept.set_ylabel("|W - B| over its start")
     style.footer(
         figure,
         style.seeds(*drawn),
         "a: every seed, line: the law; circles hidden layer 1, squares 2, triangles readout",
-        "b: readout, mean",
+        "b: readout, mean; decay 0.01 as L2 where it says so",
     )
     return figure
 
@@ -118,57 +131,81 @@ def period(tables: Tables, published: PublishedValues) -> "Drawing":
             solved = style.solved(runs)
             median = solved.median_time
             time = f"{median:g} epochs" if median < float("inf") else "median never"
-            label = f"{look.label}: {solved.at_the_end}, {time}"
+            label = f"{SHORT[look.arm]}: {solved.at_the_end}, {time}"
             share = 100 * solved.share
             axes.plot(share.index, share, color=look.colour, label=label, drawstyle="steps-post")
-        axes.set_title(f"{letter}  {title}", fontweight="bold")
         axes.set_xscale("log")
         axes.set_xlabel("epochs")
-        axes.set_ylim(0, 175)
+        axes.set_ylim(0, 104)
         axes.set_yticks(range(0, 101, 25))
-        axes.legend(loc="upper left", fontsize=6, handlelength=1.2, borderaxespad=0)
+        axes.set_title("")
+        bold = {"size": 8, "weight": "bold"}
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(-0.04, 1), handlelength=1.2, title=f"{letter}  {title}",
+            title_fontproperties=bold, alignment="left",
+        )  # fmt: skip
     panels[0].set_ylabel("runs with every pattern right (%)")
     style.footer(
         figure,
         style.seeds(*drawn),
-        "legends: runs solved at the end, median time over all runs",
+        "legends: runs solved at the end, median time over all runs; FA: feedback alignment",
     )
     return figure
 
 
 def akrout(experiment: str, per_pass: int, tables: Tables, published: PublishedValues) -> "Drawing":
-    """The test error and three angles of a net of Akrout et al., over training."""
+    """The test error, its end once more, and three angles of a net of Akrout et al., over training."""
+    from matplotlib.figure import Figure as Drawing
+
     table = tables[experiment]
-    figure, (error, *panels) = style.panels(4, style.PAGE, 2.9)
-    drawn, sources = [], []
-    for look in AKROUT:
-        drawn.append(100 * style.runs(table, look.arm, "test_error"))
-        style.trace(error, drawn[-1], look, "sd")
+    figure = Drawing(figsize=(style.PAGE, 4.7), layout="constrained")
+    grid = figure.add_gridspec(2, 6)
+    error, end = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
+    panels = [figure.add_subplot(grid[1, 2 * i : 2 * i + 2]) for i in range(3)]
+    places = {"test_error": [error, end], **{k: [p] for k, p in zip(ANGLES, panels, strict=True)}}
+    drawn = [100 * style.runs(table, look.arm, "test_error") for look in AKROUT]
+    for look, errors in zip(AKROUT, drawn, strict=True):
+        for axes in (error, end):
+            style.trace(axes, errors, look, "sd")
     for axes, name in zip(panels, ANGLES, strict=True):
         measure, layer = name.split("/")
         for look in ALIGNED:
             style.trace(axes, style.runs(table, look.arm, measure, layer), look, "sd")
     looks = {look.arm: look for look in AKROUT}
+    sources, late = [], []
     for (where, arm, measure), value in published.items():
         if where == experiment:
             name, _, after = measure.partition("@")
-            axes = {"test_error": error, **dict(zip(ANGLES, panels, strict=True))}[name]
             step = float(after or PASSES * per_pass)
-            style.published(axes, looks[arm], value.number, x=step)
+            for axes in places[name]:
+                # Two logs that end alike stand side by side.
+                style.published(
+                    axes,
+                    looks[arm],
+                    value.number,
+                    x=step,
+                    stand=-(arm in ASIDE and name == "test_error"),
+                )
             sources.append(value)
+            late += [value.number] if name == "test_error" else []
+    for axes in (error, end, *panels):
+        axes.set_xscale("log")
+        axes.set_xlim(9, 1.5 * PASSES * per_pass)
+        axes.set_xlabel("updates")
+        style.ticks_of_log(axes)
     style.error_axis(error, "test", (1, 2, 5, 10, 20, 50, 100))
     if experiment != "mnist":
         error.set_ylim(40, 100)
-    for axes, title, letter in zip(panels, ANGLES.values(), "bcd", strict=True):
+    last = float(drawn[0].index[-1])
+    there = last >= PASSES * per_pass
+    style.zoom(end, drawn, last, late if there else [], share=2.5)
+    end.set_ylabel("test error (%), the end")
+    titles = ("test error", "test error, the end", *ANGLES.values())
+    for axes, title, letter in zip((error, end, *panels), titles, "abcde", strict=True):
+        axes.set_title(f"{letter}  {title}", fontsize=7.5, fontweight="bold")
+    for axes in panels:
         style.right_angle(axes)
-        axes.set_title(f"{letter}  {title}", fontsize=7, fontweight="bold")
     panels[0].set_ylabel("angle (°)")
-    for axes in (error, *panels):
-        axes.set_xscale("log")
-        axes.set_xlim(9, 1.3 * PASSES * per_pass)
-        axes.set_xticks([10, 1e3, 1e5])
-        axes.minorticks_off()
-        axes.set_xlabel("updates")
     style.legend(figure, AKROUT, columns=3)
     style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", style.sources(sources))
     return figure
@@ -206,22 +243,14 @@ def mirror_rates(tables: Tables, published: PublishedValues) -> "Drawing":
     import pandas as pd
 
     table = pd.concat([tables["mnist"], tables["mnist_mirror_rates"]])
-    figure, panels, drawn = style.learning_curves(table, RATES)
-    logged = [look for look in RATES if look.published]
-    said = [published["mnist", look.arm, "test_error"] for look in logged]
-    for stand, (look, value) in enumerate(zip(logged, said, strict=True)):
-        style.published(panels[0], look, value.number, stand=stand)
-    for axes in panels:
-        axes.set_xscale("log")
-        axes.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
-        axes.minorticks_off()
-    style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", style.sources(said))
-    return figure
+    said = {look: published["mnist", look.arm, "test_error"] for look in RATES if look.published}
+    return style.learning_curves(table, RATES, said, PASSES)
 
 
 AKROUT_CAPTION = (
-    "a, Test error. b, Angle between the hidden error signals of a rule and those of backprop at the "
-    "same weights. c, d, Angle between forward weights W and feedback weights B, at the readout and "
+    "a, Test error. b, Its end, on an axis of its own. c, Angle between the hidden error "
+    "signals of a rule and those of backprop at the "
+    "same weights. d, e, Angle between forward weights W and feedback weights B, at the readout and "
     "at the input layer, whose B carries no error anywhere. Lines and bands: mean and 1 SD over "
     "seeds. Diamonds: the logs of Akrout et al. 2019, one run, at their number of updates; their "
     "Kolen-Pollack had no decay."
@@ -235,18 +264,23 @@ FIGURES = {
         "(1 - decay)^t, in every layer and for every rule of update that takes the same step with W "
         "and B. a, Points: measured; lines: the law, without a free number. b, Controls: no decay, "
         "where the gap stays, unequal decays, and decay as L2 in the gradient under Adam and RMSprop.",
+        claims=("K1", "K2", "K3", "K3-broken"),
+        shown=True,
     ),
     "period": Figure(
         period,
         ("xor", "encoder_4_2_4", "encoder_8_3_8"),
         "Tasks of the paper's time; the choice is ours, because the paper's own tasks could not be "
         "established. Share of the runs that have every pattern right, the same decay for all rules.",
+        claims=("K0",),
     ),
     "mnist": Figure(
         partial(akrout, "mnist", 469),
         ("mnist",),
         f"MNIST digits, 784-500-10 logistic units. {AKROUT_CAPTION} The full preset trains on 60,000 "
         "digits for 400 passes as they did; the quick preset stops early and has 4,000 digits.",
+        claims=("K2-digits", "K4", "K4-levels", "K5", "K5-decay", "K5-levels"),
+        shown=True,
     ),
     "synchronisation": Figure(
         synchronisation,
@@ -254,17 +288,23 @@ FIGURES = {
         "Functional rather than exact synchronisation: on MNIST most of the accuracy is there while "
         "forward and feedback weights of the readout are still far apart. Each line is a run through "
         "training, from the lower left; means over seeds.",
+        claims=("K7",),
     ),
     "mirror_rates": Figure(
         mirror_rates,
         ("mnist", "mnist_mirror_rates"),
-        "MNIST digits, 784-500-10: backprop and the weight mirror, each at the learning rate of its own log "
-        "(lines) and of the other's (dashes). a, Test error. b, Training error, at least 0.01 %. Diamonds: the "
+        "MNIST digits, 784-500-10: backprop and the weight mirror, each at the learning rate "
+        "of its own log "
+        "(lines) and of the other's (dashes). a, Test error. b, Its end. c, Training error, "
+        "at least 0.01 %. Diamonds: the "
         "logs of Akrout et al. 2019, one run each.",
+        claims=("K5-levels",),
+        shown=True,
     ),
     "cifar10": Figure(
         partial(akrout, "cifar10", 391),
         ("cifar10",),
         f"CIFAR-10, 3072-1000-10 logistic units. {AKROUT_CAPTION}",
+        claims=("K6",),
     ),
 }

@@ -1,6 +1,6 @@
 """One look for all pictures: a colour per rule, how spread is drawn, how published values are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from replications.harness.declared.published import Published
     from replications.harness.statistics import Band, Solved
+
+PublishedValues = Mapping[tuple[str, str, str], "Published"]
 
 COLUMN, PAGE = 3.46, 7.09  # inches: the 88 and 180 mm of a journal's one and two columns
 
@@ -140,28 +142,63 @@ def solved(errors: "DataFrame") -> "Solved":
 
 
 def trace(
-    axes: "Axes", runs: "DataFrame", look: Look, spread: Literal["quartiles", "sd"], unit: float = 1
+    axes: "Axes",
+    runs: "DataFrame",
+    look: Look,
+    spread: Literal["quartiles", "sd"],
+    unit: float = 1,
+    width: float = 1.3,
 ) -> None:
-    """The centre over seeds and its ``band``. ``unit`` divides x."""
+    """The centre over seeds and its ``band``. ``unit`` divides x; ``width`` of the line in points."""
     low, centre, high = band(runs, spread)
     x = runs.index / unit
     axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
-    axes.plot(x, centre, color=look.colour, linestyle=look.line, label=look.label)
+    axes.plot(x, centre, color=look.colour, linestyle=look.line, label=look.label, linewidth=width)
 
 
 def published(
-    axes: "Axes", look: Look, value: float, x: float | None = None, stand: int = 0
+    axes: "Axes", look: Look, value: float, x: float, stand: int = 0, size: float = 4.5
 ) -> None:
-    """A published value: a diamond at ``x``, or right of the axes, equal ones apart."""
+    """A published value: a diamond at its ``x``; equal ones stand side by side."""
+    from matplotlib.transforms import ScaledTranslation
+
+    aside = ScaledTranslation(0.05 * stand, 0, axes.figure.dpi_scale_trans)
     axes.plot(
-        1.02 + 0.04 * stand if x is None else x,
+        x,
         value,
-        transform=axes.get_yaxis_transform() if x is None else axes.transData,
-        clip_on=False,
+        transform=axes.transData + aside,
         zorder=5,
         linestyle="none",
+        markersize=size,
         **look.diamond,
     )
+
+
+def published_curve(axes: "Axes", look: Look, points: Mapping[float, float]) -> None:
+    """A published curve at its own x: small diamonds on a thin line."""
+    axes.plot(
+        list(points),
+        list(points.values()),
+        color=look.colour,
+        linestyle=(0, (1, 1.5)),
+        linewidth=0.7,
+        markersize=2.8,
+        zorder=4,
+        **(look.diamond | {"markeredgewidth": 0.6}),
+    )
+
+
+def points_of(
+    values: PublishedValues, experiment: str, arm: str, measure: str, scale: float = 1
+) -> dict[float, float]:
+    """The published curve of a measure: number of updates -> value, in order. A window stands at its middle."""
+    found = {}
+    for (where, of, name), one in values.items():
+        base, at, when = name.partition("@")
+        if (where, of, base) == (experiment, arm, measure) and at and one.plain is not None:
+            ends = [float(word) for word in when.split() if word.isdigit()]
+            found[sum(ends) / len(ends)] = scale * one.plain
+    return dict(sorted(found.items()))
 
 
 def legend(figure: "Figure", looks: Iterable[Look], columns: int) -> None:
@@ -199,25 +236,78 @@ def error_axis(axes: "Axes", name: str, ticks: tuple[float, ...]) -> None:
 
 
 def learning_curves(
-    table: "DataFrame", looks: Iterable[Look], columns: int | None = None
-) -> tuple["Figure", list["Axes"], list["DataFrame"]]:
-    """Test and training error over passes, side by side; the figure, its axes and what is drawn.
+    table: "DataFrame",
+    looks: Iterable[Look],
+    said: Mapping[Look, "Published"],
+    passes: float,
+    columns: int | None = None,
+) -> "Figure":
+    """Test error, its end once more on an axis of its own, and training error, over passes.
 
-    ``columns`` of the legend: one per look where none is given.
+    ``said``: the published test errors after ``passes``. ``columns`` of the legend: one per look where
+    none is given.
     """
     looks = list(looks)
-    figure, axes = panels(2, PAGE, 2.7)
-    drawn = []
-    for one, name in zip(axes, ("test", "train"), strict=True):
-        for look in looks:
-            errors = 100 * runs(table, look.arm, f"{name}_error", x="epoch").iloc[1:]
-            drawn.append(errors)
-            trace(one, errors.clip(lower=FLOOR), look, "sd")
-        one.set_xlabel("passes through the training set")
+    figure, axes = panels(3, PAGE, 2.8)
+    tests = [100 * runs(table, look.arm, "test_error", x="epoch").iloc[1:] for look in looks]
+    trained = [100 * runs(table, look.arm, "train_error", x="epoch").iloc[1:] for look in looks]
+    for one, drawn in zip(axes, (tests, tests, trained), strict=True):
+        for look, errors in zip(looks, drawn, strict=True):
+            width = 0.8 if one is axes[1] else 1.3
+            trace(one, errors.clip(lower=FLOOR), look, "sd", width=width)
+        one.set_xlabel("passes")
+        one.set_xscale("log")
+        one.set_xlim(0.9, 1.35 * passes)
+        ticks_of_log(one)
+    for one in axes[:2]:
+        for stand, (look, value) in enumerate(said.items()):
+            published(one, look, value.number, passes, stand)
     error_axis(axes[0], "test", (1, 2, 5, 10, 20, 50, 100))
-    error_axis(axes[1], "training", (FLOOR, 0.1, 1, 10, 100))
+    zoom(axes[1], tests, passes, [value.number for value in said.values()])
+    axes[1].set_ylabel("test error (%), the end")
+    error_axis(axes[2], "training", (FLOOR, 0.1, 1, 10, 100))
     legend(figure, looks, columns or len(looks))
-    return figure, axes, drawn
+    footer(figure, seeds(*tests), "mean ± 1 SD", sources(said.values()))
+    return figure
+
+
+def zoom(
+    axes: "Axes",
+    drawn: Iterable["DataFrame"],
+    last: float,
+    points: Iterable[float],
+    share: float = 6,
+) -> None:
+    """Limit ``axes`` to the end of what is drawn, from ``last / share`` on, and to the published ``points``."""
+    late = [one[one.index >= min(last, one.index[-1]) / share] for one in drawn]
+    lows = [float(band(one, "sd").low.min()) for one in late] + list(points)
+    highs = [float(band(one, "sd").high.max()) for one in late] + list(points)
+    axes.set_xlim(0.9 * min(float(one.index[0]) for one in late), 1.35 * last)
+    room = 0.06 * (max(highs) - min(lows))
+    axes.set_ylim(min(lows) - room, max(highs) + room)
+    if axes.get_xscale() == "log":
+        ticks_of_log(axes)
+
+
+def ticks_of_log(axes: "Axes") -> None:
+    """At most five round numbers on a logarithmic x axis."""
+    low, high = axes.get_xlim()
+    decades = [10.0**k for k in range(-2, 7)]
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [d * f for d in decades for f in factors if low <= d * f <= high]
+        if len(ticks) <= 5:
+            break
+    while len(ticks) > 5:
+        ticks = ticks[::2]
+    axes.minorticks_off()
+    axes.set_xticks(ticks, [f"{tick:g}" if tick < 1e4 else _power(tick) for tick in ticks])
+
+
+def _power(tick: float) -> str:
+    """``10⁴`` or ``3·10⁴``."""
+    digits, _, power = f"{tick:.0e}".partition("e")
+    raised = "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in f"{int(power)}")
+    return f"10{raised}" if digits == "1" else f"{digits}·10{raised}"
 
 
 def seeds(*drawn: "DataFrame") -> str:
@@ -231,16 +321,19 @@ def seeds(*drawn: "DataFrame") -> str:
 
 
 def sources(values: Iterable["Published"]) -> str:
-    """What the diamonds are, and how sure: ``diamonds: published, Fig. 2a (L14, certainty A)``."""
-    places = dict.fromkeys(f"{v.place} ({v.source}, certainty {v.certainty})" for v in values)
-    return "diamonds: published, " + "; ".join(places)
+    """What the diamonds are, and how sure: ``diamonds: published, Fig. 2a (L14); certainty A``."""
+    by_certainty: dict[str, dict[str, None]] = {}
+    for value in values:
+        by_certainty.setdefault(value.certainty, {})[f"{value.place} ({value.source})"] = None
+    texts = [f"{', '.join(places)}, certainty {sure}" for sure, places in by_certainty.items()]
+    return "diamonds: published, " + "; ".join(texts)
 
 
 def footer(figure: "Figure", *parts: str) -> None:
     """Small print below the axes: n, spread, sources. Wrapped to the figure's width."""
-    characters = int(figure.get_figwidth() * 22)
+    characters = int(figure.get_figwidth() * 18.5)
     text = fill("; ".join(parts), characters)
-    figure.supxlabel(text, fontsize=6, color=TEXT, x=0.01, ha="left")
+    figure.supxlabel(text, fontsize=7, color=TEXT, x=0.01, ha="left")
 
 
 def applied() -> AbstractContextManager[None]:

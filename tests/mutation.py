@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# Of each module, or folder of modules: where its tests are, in ``tests/unit/bioflax``.
+# Of each module, or folder of modules: where its tests are, in ``tests/bioflax``.
 TESTS = {
     "__init__.py": ["layers"],
     "_alignment.py": ["alignment", "convert", "rules"],
@@ -87,8 +87,8 @@ def test() -> int:
     every = [name for names in TESTS.values() for name in names]
     keys = [path.parts[1] for path in modules] or [""]
     names = dict.fromkeys(name for key in keys for name in TESTS.get(key, every))
-    files = [f"tests/unit/bioflax/test_{name}.py" for name in names]
-    options = ["-x", "-q", "-p", "no:cacheprovider", f"--deselect=tests/unit/bioflax/{MATRIX}"]
+    files = [f"tests/bioflax/test_{name}.py" for name in names]
+    options = ["-x", "-q", "-p", "no:cacheprovider", f"--deselect=tests/bioflax/{MATRIX}"]
     pytest = [sys.executable, "-m", "pytest", *options, *map(str, modules), *files]
     return subprocess.run(pytest, cwd=ROOT).returncode
 

@@ -12,7 +12,7 @@ class DirectFeedbackAlignment(Direct):
 
     ``e = dL/dy`` is the error at the net's output, ``B_l`` drawn once.
 
-    Reference: Nokland 2016, eq. (7) and Fig. 1c:
+    Reference: Nokland 2016, Fig. 1c:
 
         @inproceedings{nokland2016direct,
           title={Direct feedback alignment provides learning in deep neural networks},

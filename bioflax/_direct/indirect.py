@@ -26,7 +26,7 @@ class IndirectFeedbackAlignment(Direct):
     Raises:
       ValueError: a ``Stack`` among the blocks; functions after the last layer that change the shape.
 
-    Reference: Nokland 2016, eq. (8) and Fig. 1d:
+    Reference: Nokland 2016, Fig. 1d:
 
         @inproceedings{nokland2016direct,
           title={Direct feedback alignment provides learning in deep neural networks},

@@ -100,6 +100,9 @@ PASSES = _take(
 )
 SAMPLE = _take("--sample", type=_positive, help="only so many of the seeds, drawn at random")
 YES = _take("--yes", action="store_true", help="do not ask")
+KEEP = _take(
+    "--keep", action="store_true", help="also beside the accepted results, for READMEs to read"
+)
 CHECK = _take("--check", action="store_true", help="only say whether they are there")
 
 
@@ -170,12 +173,24 @@ def _summarize(options: argparse.Namespace) -> None:
 
 def _judge(options: argparse.Namespace) -> None:
     judge = _module("judging.verdicts").judge
-    judge(options.paper, options.preset, _store(options), options.accepted)
+    paper, preset, store = options.paper, options.preset, _store(options)
+    judged = judge(paper, preset, store, options.accepted)
+    if options.keep:
+        _module("judging.accepted_verdicts").keep_judged(judged, paper, preset, store)
 
 
 def _verdicts(options: argparse.Namespace) -> None:
     papers = options.papers or experiments.papers()
     _module("showing.pages").write_verdicts(papers, options.preset, _store(options))
+
+
+def _overview(options: argparse.Namespace) -> None:
+    store = _store(options)
+    _module("showing.plotting").plot_overview(store, options.formats)
+
+
+def _scoreboard(options: argparse.Namespace) -> None:
+    _module("showing.pages").write_scoreboard(_store(options))
 
 
 def _accept(options: argparse.Namespace) -> int:
@@ -194,13 +209,15 @@ def _schemas(options: argparse.Namespace) -> None:
 
 
 def _readme(options: argparse.Namespace) -> int:
-    readme = _module("showing.readme")
+    readme, store = _module("showing.readme"), _store(options)
     if not options.check:
-        readme.take_pictures(_store(options))
-    true = readme.write(Path("README.md"), options.check)
-    if options.check and not true:
-        print("README.md does not show the accepted results; run `python -m replications readme`")
-    return int(options.check and not true)
+        readme.take_pictures(store)
+    stale = readme.write_pages(store, options.check)
+    if not readme.write(Path("README.md"), options.check):
+        stale = ["README.md", *stale]
+    if options.check and stale:
+        print(f"not as accepted: {', '.join(stale)}; run `python -m replications readme`")
+    return int(options.check and bool(stale))
 
 
 VERBS: dict[str, Verb] = {
@@ -245,11 +262,15 @@ VERBS: dict[str, Verb] = {
         "lay out where a paper's experiments end", _summarize, (PAPER, PRESET, ACCEPTED, RESULTS)
     ),
     "judge": Verb(
-        "judge a paper's claims by the tables", _judge, (PAPER, PRESET, ACCEPTED, RESULTS)
+        "judge a paper's claims by the tables", _judge, (PAPER, PRESET, ACCEPTED, RESULTS, KEEP)
     ),
     "verdicts": Verb(
         "gather the papers' verdicts in one table", _verdicts, (PAPERS, PRESET, RESULTS)
     ),
+    "overview": Verb(
+        "draw the picture of all papers, of what was accepted", _overview, (RESULTS, FORMATS)
+    ),
+    "scoreboard": Verb("lay out the score of all papers under it", _scoreboard, (RESULTS,)),
     "accept": Verb(
         "show what moved, then renew a paper's accepted results",
         _accept,
@@ -263,7 +284,7 @@ VERBS: dict[str, Verb] = {
         computes=True,
     ),
     "schemas": Verb("write the JSON schemas of the YAML files, for editors", _schemas, (OUTPUT,)),
-    "readme": Verb("write the accepted results into README.md", _readme, (RESULTS, CHECK)),
+    "readme": Verb("write the accepted results into the READMEs", _readme, (RESULTS, CHECK)),
 }
 
 

@@ -47,9 +47,21 @@ class Store:
         """One accepted table of an experiment: records, first_losses, aggregates, fingerprints, embedding."""
         return self.accepted(paper, preset) / f"{experiment}.{kind}.csv"
 
+    def kept_verdicts(self, paper: str, preset: str) -> Path:
+        """Its claims and numbers as they were judged when they were accepted: what READMEs say."""
+        return self.accepted(paper, preset) / "verdicts.json"
+
+    def readme(self, paper: str) -> Path:
+        """What a paper claims, what we find, and how."""
+        return self.papers / paper / "README.md"
+
     def picture(self, paper: str, preset: str, figure: str) -> Path:
         """The copy of a figure that a README shows."""
         return self.papers / paper / f"{figure}.{preset}.png"
+
+    def overview_picture(self) -> Path:
+        """The copy of the picture of all papers, which README.md shows first."""
+        return self.papers / "overview.png"
 
     # What commands write.
 
@@ -93,6 +105,14 @@ class Store:
     def all_verdicts(self, preset: str, suffix: str) -> Path:
         """The judged claims of all papers, as json, md or html."""
         return self.preset(preset) / f"claims.{suffix}"
+
+    def overview(self, suffix: str) -> Path:
+        """The picture of all papers, of what was accepted."""
+        return self.preset("full") / f"overview.{suffix}"
+
+    def scoreboard(self, suffix: str) -> Path:
+        """The scoreboard, on which the report opens, as html, md or rst."""
+        return self.results / f"scoreboard.{suffix}"
 
     def check(self, preset: str, paper: str) -> Path:
         """What the check said, where all is as accepted."""

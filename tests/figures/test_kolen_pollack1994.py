@@ -98,7 +98,8 @@ def test_the_figures_of_quick_are_those_without_a_download_or_a_rate_of_full_sca
 
 
 def test_the_lines_of_the_law_are_those_of_the_decays_of_the_experiments(drawings):
-    lines = [line for line in drawings["law"].axes[0].get_lines() if "decay" in line.get_label()]
+    shown = drawings["law"].axes[0].get_lines()
+    lines = [line for line in shown if not str(line.get_label()).startswith("_")]
     cells = {cell.arm: cell for cell in experiments.cells_of(PAPER, "law", "quick")}
     for line, arm in zip(lines, kolen_pollack1994.LAW, strict=True):
         decay = cells[arm].spec.optimizer.weight_decay
@@ -119,7 +120,10 @@ def test_a_measured_point_off_the_line_is_drawn_off_the_line(tables):
 def test_the_share_of_solved_runs_and_the_time_to_it_are_told(drawings):
     for axes in drawings["period"].axes:
         labels = [text.get_text() for text in axes.get_legend().get_texts()]
-        assert labels == [f"{look.label}: 18, 100 epochs" for look in kolen_pollack1994.PERIOD]
+        assert labels == [
+            f"{kolen_pollack1994.SHORT[look.arm]}: 18, 100 epochs"
+            for look in kolen_pollack1994.PERIOD
+        ]
         assert axes.get_lines()[0].get_ydata()[-1] == 90
 
 
@@ -137,7 +141,7 @@ def test_every_published_value_is_drawn_in_its_panel_at_its_update(drawings, key
     experiment, arm, measure = key
     name, _, after = measure.partition("@")
     number = PUBLISHED[key]
-    panel = ["test_error", *kolen_pollack1994.ANGLES].index(name)
+    panel = ["test_error", "its end", *kolen_pollack1994.ANGLES].index(name)
     steps = {"mnist": 469, "cifar10": 391}[experiment]
     # Epochs of the logs count from 0, and are written at their end.
     epoch = int(number.at.removeprefix("epoch "))

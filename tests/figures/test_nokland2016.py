@@ -130,26 +130,39 @@ def test_every_experiment_is_in_a_picture_and_every_picture_of_the_full_preset_c
 
 
 @pytest.mark.parametrize("key", [key for key in PUBLISHED if key[2] == "test_error"])
-def test_every_published_error_stands_in_its_cell_beside_ours(shown, drawings, key):
+def test_every_published_error_is_a_diamond_under_ours_and_stands_in_the_table(
+    shown, drawings, key
+):
     experiment, arm, _ = key
     (name,) = [name for name, rows in TABLES.items() if experiment in rows]
     ends = shown[name]["ends"]
     cell = cell_of(ends, experiment, arm)
     said = PUBLISHED[key]
     assert cell.certainty == said.certainty
-    assert cell.verdict == "reproduced"
+    # Ours are made up near print; where print has next to no spread they may lie outside it.
+    assert cell.verdict in ("reproduced", "inconclusive")
     if said.value is None:
         assert np.isnan([cell.published, cell.published_sd, cell.difference]).all()
-        assert "paper: no convergence ✔" in words(drawings[name])
+        assert not diamonds(drawings[name], arm, 50, 100)
         return
     assert (cell.published, cell.published_sd) == (said.value, said.sd)
     assert cell.difference == pytest.approx(cell.mean - said.value)
     trained = PUBLISHED.get((experiment, arm, "train_error"))
     ours = cell_of(ends, experiment, arm, "train_error")
     assert np.isnan(ours.published) if trained is None else ours.published == trained.value
-    digits = 2 if said.value < 10 else 1
-    shown = f"paper: {said.value:.{digits}f} ± {said.sd:.{digits}f}"
-    assert any(text.startswith(shown) for text in words(drawings[name]))
+    assert said.value in diamonds(drawings[name], arm, 0, 100)
+
+
+def diamonds(drawing, arm, low, high):
+    """The published values that are drawn of a rule, between two values."""
+    colour = RULES[arm].colour
+    return [
+        float(line.get_xdata()[0])
+        for line in drawing.axes[0].get_lines()
+        if line.get_marker() == "D"
+        and line.get_color() == colour
+        and low <= line.get_xdata()[0] <= high
+    ]
 
 
 def of_table1(tables):
@@ -171,7 +184,7 @@ def test_the_verdict_follows_the_distance_from_the_published_number(tables, tmp_
         {"mnist_2x800": table},
         "mnist_2x800",
         "direct_feedback_alignment",
-        0.0174 + 0.004 + spread,
+        0.0174 + 0.001 + 5 * spread,
     )
     changed = kept({**of_table1(tables), "mnist_2x800": table}, tmp_path)
     ends = ends_of("table1_mnist", changed)
@@ -200,23 +213,27 @@ def test_on_fewer_digits_no_published_number_stands_beside_ours_and_there_is_no_
     assert tables["ends"].published.isna().all()
     drawing = plotting.draw(PAPER, "table1_mnist", tables)
     text = drawing.get_supxlabel().replace("\n", " ")
-    assert "no colours: another training set than the paper's" in text
+    assert "no marks: another training set than the paper's" in text
     assert "not run: 1x800 tanh, 3x800 tanh" in text
-    assert not [word for word in words(drawing) if word.startswith("paper:")]
+    assert not [line for line in drawing.axes[0].get_lines() if line.get_marker() == "D"]
+    assert not words(drawing)
 
 
-def tints(drawing):
-    """The colours of the cells of a table's picture."""
-    return [to_hex(patch.get_facecolor()).upper() for patch in drawing.axes[0].patches]
-
-
-def test_a_colour_is_told_in_a_sign_too(drawings, shown):
-    assert set(nokland2016.TINTS) == set(nokland2016.MARKS)
+def test_each_verdict_is_a_mark_beside_its_row_in_the_colour_of_its_rule(drawings, shown):
     ends = shown["table2_cifar10"]["ends"]
-    agreeing = (ends.verdict == "reproduced").sum()
-    marks = [word for word in words(drawings["table2_cifar10"]) if word.endswith("✔")]
-    assert len(marks) == agreeing > 0
-    assert tints(drawings["table2_cifar10"]) == [nokland2016.TINTS["reproduced"]] * agreeing
+    agreeing = ends[ends.verdict == "reproduced"]
+    marks = [text for axes in drawings["table2_cifar10"].axes for text in axes.texts]
+    assert [mark.get_text() for mark in marks] == ["✔"] * len(agreeing)
+    assert sorted(mark.get_color() for mark in marks) == sorted(
+        RULES[arm].colour for arm in agreeing.arm
+    )
+
+
+def test_the_excess_over_print_by_depth_is_that_of_the_end_table(drawings, shown):
+    ends = shown["excess"]["ends"]
+    lines = {line.get_label(): line for line in drawings["excess"].axes[0].get_lines()}
+    found = [cell_of(ends, name, "feedback_alignment").difference for name in nokland2016.DEPTHS]
+    assert list(lines["feedback alignment"].get_ydata()) == found
 
 
 def test_the_markdown_has_a_row_a_net_and_three_columns_a_rule(shown):
@@ -320,7 +337,7 @@ def test_the_picture_of_features_is_drawn_from_the_table_of_the_embedding_alone(
 def test_the_three_starts_of_feedback_alignment_are_drawn_with_both_their_errors(tables, drawings):
     both = pd.concat([tables["mnist_7x240"], tables["mnist_7x240_starts"]])
     for axes, measure in zip(
-        drawings["starts_7x240"].axes, ("test_error", "train_error"), strict=True
+        drawings["starts_7x240"].axes, ("test_error", "test_error", "train_error"), strict=True
     ):
         lines = [line for line in axes.get_lines() if len(line.get_xdata()) > 1]
         for line, look in zip(lines, nokland2016.STARTS, strict=True):
@@ -339,7 +356,9 @@ def test_rates_that_halve_are_drawn_beside_the_constant_one(tables, drawings, na
     known = [*arms[:2], *(f"{arm}_halved" for arm in dict.fromkeys(halved.arm))]
     assert sorted(arms) == sorted(known), "every arm that halves is drawn"
     drawing = drawings["halved_dropout" if "dropout" in name else f"halved_{name}"]
-    for axes, measure in zip(drawing.axes, ("test_error", "train_error"), strict=True):
+    for axes, measure in zip(
+        drawing.axes, ("test_error", "test_error", "train_error"), strict=True
+    ):
         lines = [line for line in axes.get_lines() if len(line.get_xdata()) > 1]
         for line, arm in zip(lines, arms, strict=True):
             table, own = (

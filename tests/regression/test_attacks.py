@@ -25,7 +25,7 @@ from replications.harness.store import Store
 from replications.harness.training import datasets, networks, program, run, tasks
 from replications.harness.training.simulate import diverged_at, simulate
 
-PAPER, NET, FROZEN = "small", "net", "frozen"
+PAPER, NET, FROZEN, DESCENT = "small", "net", "frozen", "descent"
 EPOCHS, UPDATES, BATCH = 8, 7, 8  # 50 examples: six whole batches and one of two
 EXPERIMENTS = """
 title: A paper of seconds
@@ -54,13 +54,20 @@ experiments:
     spec: {<<: *spec, frozen_epochs: 2, seeds: 1}
     arms: {feedback_alignment: {rule: feedback_alignment}}
     presets: {full: }
+  descent:
+    title: Plain gradient descent, which feels how large a signal is
+    place: none
+    spec: {<<: *spec, optimizer: {sgd: {learning_rate: 0.1}}, seeds: 1}
+    arms: {feedback_alignment: {rule: feedback_alignment}}
+    presets: {full: }
 """
 CLAIMS = """
 claims:
   - id: T1
     place: none
     statement: Backprop errs on less than 90 %.
-    published: {value: "< 90 %", certainty: OWN, source: these tests}
+    said: {text: "< 90 %", certainty: OWN, source: these tests}
+    control: {why: nothing is learnt yet, at: start}
     parts:
       - {value: {experiment: net, arm: backprop, measure: test_error}, below: 0.9}
 """
@@ -71,6 +78,8 @@ PUBLISHED = "[]\n"
 def made(tmp_path_factory):
     """The paper with its results, accepted at full scale. Not to be written to."""
     folder = tmp_path_factory.mktemp("attacks")
+    # Most of these seconds are compilation.
+    jax.config.update("jax_disable_most_optimizations", True)
     random = np.random.RandomState(0)
     arrays = {}
     for part, n in (("train", 50), ("test", 20)):
@@ -92,6 +101,7 @@ def made(tmp_path_factory):
     assert acceptance.accept(PAPER, "full", store, yes=True, say=lambda _: None, passes=0) == 0
     yield store
     del DATASETS["toy"]
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture
@@ -188,16 +198,18 @@ def test_a_late_edit_is_out_of_reach_of_the_first_passes(store):
 
 def test_an_edited_verdict_is_caught_by_deriving_it_again(store):
     file = store.accepted(PAPER, "full") / "claims.csv"
-    file.write_text(file.read_text().replace("T1,reproduced", "T1,inconclusive"))
+    honest = drift.accepted_verdicts(PAPER, "full", store)["T1"]
+    forged = "not reproduced" if honest == "reproduced" else "reproduced"
+    file.write_text(file.read_text().replace(f"T1,{honest}", f"T1,{forged}"))
     assert any("claims.csv" in line for line in manifests.damage(PAPER, "full", store))
     forge(store)
     read = verdicts.tables(PAPER, "full", store, accepted=True)
     derived = verdicts.judge_tables(PAPER, "full", read, store)
     accepted = drift.accepted_verdicts(PAPER, "full", store)
     lines = drift.other_verdicts(accepted, derived, [NET, FROZEN])
-    assert lines == ["claim T1: accepted inconclusive, the accepted records give reproduced"]
+    assert lines == [f"claim T1: accepted {forged}, the accepted records give {honest}"]
     judged = json.loads(json.dumps(derived))
-    judged["claims"][0]["verdict"] = "not reproduced"
+    judged["claims"][0]["verdict"] = forged
     assert len(drift.stale_verdicts(judged, derived)) == 1
 
 
@@ -330,18 +342,21 @@ def test_an_edit_cannot_slip_in_beside_new_seeds(store):
 def test_accept_interrupted_leaves_the_old_results(store, monkeypatch):
     folder = store.accepted(PAPER, "full")
     before = {f.name: f.read_bytes() for f in folder.iterdir()}
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
+    offered = acceptance.Proposal([NET, FROZEN], {"net.runs.csv": "other records"})
+    monkeypatch.setattr(acceptance, "_of_full_scale", lambda *_: offered)
 
     def closed(_):
         raise EOFError
 
     with pytest.raises(UserError, match="standard input is closed"):
-        acceptance.accept(PAPER, "full", store, say=lambda _: None, ask=closed, passes=0)
+        acceptance.accept(PAPER, "full", store, say=lambda _: None, ask=closed)
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(manifests.Manifest, "text", property(interrupted))
     with pytest.raises(KeyboardInterrupt):
-        acceptance.accept(PAPER, "full", store, yes=True, say=lambda _: None, passes=0)
+        acceptance.accept(PAPER, "full", store, yes=True, say=lambda _: None)
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
     assert [f.name for f in folder.parent.iterdir()] == ["full"]
 
@@ -444,7 +459,6 @@ def no_average(before, after):
 
 PROGRAMS = {
     # attack: (functions exchanged, first update by whose record it is seen)
-    "feedback times 1.0001": ({"start": scaled_rest(1.0001)}, UPDATES),
     "first weights times 1.0001": ({"start": weights_times(1.0001)}, 0),
     "seeds shifted": ({"start": other_seed(lambda seed: seed + 1)}, 0),
     "seeds 1 and 2 exchanged": ({"start": other_seed(one_and_two)}, 0),
@@ -471,6 +485,12 @@ def test_another_program_is_caught_by_verify_at_its_first_record(store, monkeypa
     functions, step = PROGRAMS[name]
     of_program(monkeypatch, **functions)
     assert first_of(caught_by_verify(store, passes=4)) == step
+
+
+def test_feedback_times_1_0001_is_caught_where_the_size_of_a_signal_counts(store, monkeypatch):
+    # RMSprop divides it out again: there it changes no number, and there is nothing to catch.
+    of_program(monkeypatch, start=scaled_rest(1.0001))
+    assert first_of(caught_by_verify(store, 0, 3, experiment=DESCENT)) <= 3 * UPDATES
 
 
 def another_optimizer(**changes):
@@ -531,7 +551,9 @@ def test_another_task_rule_or_optimiser_is_caught_by_verify_in_the_first_pass(
 def test_a_first_layer_that_never_unfreezes_is_caught_once_it_should_have(store, monkeypatch):
     honest = program._first_block_times
     monkeypatch.setattr(program, "_first_block_times", lambda factor, g: honest(0 * factor, g))
-    assert caught_by_verify(store, 0, 2, experiment=FROZEN) == []
+    early = caught_by_verify(store, 0, 2, experiment=FROZEN)
+    # The first losses reach the third epoch of this short cell; of a paper's own cells they do not.
+    assert early == ["first losses: another from update 15 on"]
     assert first_of(caught_by_verify(store, 0, 3, experiment=FROZEN)) == 3 * UPDATES
 
 

@@ -52,7 +52,7 @@ def test_figures_verdicts_the_summary_and_the_check_are_there_without_training(f
 def test_a_change_of_a_rule_is_seen_without_running_anything_long(full, tmp_path):
     edited = full.copy(tmp_path / "bioflax")
     edited.edit(
-        "bioflax/feedback.py",
+        "bioflax/_feedback.py",
         "dx = _transpose(op, lambda x: op(x, b",
         "dx = 1.01 * _transpose(op, lambda x: op(x, b",
     )

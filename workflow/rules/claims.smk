@@ -26,13 +26,14 @@ rule judge:
 rule verdicts:
     input:
         verdicts_of_papers,
+        pictures_of_papers,
     output:
         [STORE.all_verdicts("{preset}", suffix) for suffix in ("json", "md")],
         report(
             STORE.all_verdicts("{preset}", "html"),
             caption="../report/verdicts.rst",
-            category="Verdicts",
-            labels={"table": "claims of all papers, {preset}"},
+            category="Claims",
+            labels={"page": "claims of all papers with their pictures, {preset}"},
         ),
     log:
         STORE.log("{preset}", "verdicts"),
@@ -47,6 +48,33 @@ rule verdicts:
     shell:
         "logged {log} python -m replications verdicts {params.papers} --preset {wildcards.preset}"
         " --results {params.results}"
+
+
+rule scoreboard:
+    input:
+        overview=STORE.overview("png"),
+        accepted=accepted_of_all,
+        declared=declared_of_all,
+    output:
+        STORE.scoreboard("md"),
+        STORE.scoreboard("rst"),
+        report(
+            STORE.scoreboard("html"),
+            caption="../report/scoreboard.rst",
+            category="Claims",
+            labels={"page": "the score of all papers, full"},
+        ),
+    log:
+        STORE.log("full", "scoreboard"),
+    conda:
+        "../../environment.yml"
+    params:
+        code=code("replications.harness.showing.pages", "figures.overview"),
+        results=STORE.results,
+    message:
+        "Lay out the scoreboard"
+    shell:
+        "logged {log} python -m replications scoreboard --results {params.results}"
 
 
 rule check:

@@ -4,13 +4,15 @@ import sys
 from pathlib import Path
 
 import figures
+from snakemake.logging import logger
+
 from replications.harness import sources
 from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.declared import config as checked_config
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
 from replications.harness.judging import manifests
-from replications.harness.showing import plotting
+from replications.harness.showing import closing, plotting
 from replications.harness.store import PRESETS, Store
 from replications.harness.training import provenance
 
@@ -38,6 +40,18 @@ shell.prefix(
 )
 
 
+def without_long_lists(record):
+    """A job's message says what it is for: its reason need not name a hundred files on the console."""
+    reason = str(getattr(record, "reason", ""))
+    if len(reason) > 160:
+        record.reason = f"{reason[:160].rsplit(',', 1)[0]}, ..."
+    return True
+
+
+for handler in logger.handlers:
+    handler.addFilter(without_long_lists)
+
+
 # Seconds each: a cluster would take longer to start them.
 localrules:
     all,
@@ -46,6 +60,7 @@ localrules:
     summarize,
     tabulate,
     verdicts,
+    scoreboard,
 
 
 wildcard_constraints:
@@ -170,6 +185,35 @@ def verdicts_of_papers(wildcards):
     """The papers that have verdicts under a preset."""
     papers = PAPERS if wildcards.preset == PRESET else ACCEPTED
     return [STORE.verdicts(wildcards.preset, paper) for paper in papers]
+
+
+def pictures_of_papers(wildcards):
+    """The pictures that stand beside the claims of a preset."""
+    preset = wildcards.preset
+    suffix = "png" if "png" in FORMATS else FORMATS[0]
+    papers = papers_of(wildcards)
+    return [
+        STORE.figure(preset, paper, figure, suffix)
+        for paper in papers
+        for figure in plotting.drawable(paper, preset, kept(paper, preset))
+        if FIGURES[paper][figure].claims
+    ]
+
+
+def accepted_of_all(wildcards):
+    """What the scoreboard and the picture of all papers are made from."""
+    folders = [STORE.accepted(paper, preset) for paper in PAPERS for preset in PRESETS]
+    return [file for folder in folders for file in sources_of(folder, "*")]
+
+
+def declared_of_all(wildcards):
+    return [file for paper in PAPERS for file in sources_of(STORE.papers / paper, "*.yaml")]
+
+
+def labels_of_figure(wildcards):
+    """For the report: a figure beside the claims that it is the picture of."""
+    claims = FIGURES[wildcards.paper][wildcards.figure].claims
+    return {"figure": wildcards.figure, "claims": ", ".join(claims)}
 
 
 def papers_of(wildcards):

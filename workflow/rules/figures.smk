@@ -11,7 +11,7 @@ rule plot:
             caption="../report/figure.rst",
             category="{paper}",
             subcategory="Figures, {preset}",
-            labels={"figure": "{figure}"},
+            labels=labels_of_figure,
         ),
         [STORE.figure("{preset}", P, "{figure}", suffix) for suffix in FORMATS[1:]],
     log:
@@ -30,6 +30,32 @@ rule plot:
     shell:
         "logged {log} python -m replications plot {wildcards.paper} {wildcards.figure} --preset {wildcards.preset}"
         " {params.accepted} --results {params.results} --formats {params.formats}"
+
+
+rule overview:
+    input:
+        accepted=accepted_of_all,
+        declared=declared_of_all,
+    output:
+        report(
+            STORE.overview("svg"),
+            caption="../report/overview.rst",
+            category="Claims",
+            labels={"page": "picture of all papers, full"},
+        ),
+        STORE.overview("pdf"),
+        STORE.overview("png"),
+    log:
+        STORE.log("full", "overview"),
+    conda:
+        "../../environment.yml"
+    params:
+        code=code("figures.overview", "replications.harness.showing.plotting"),
+        results=STORE.results,
+    message:
+        "Draw the picture of all papers"
+    shell:
+        "logged {log} python -m replications overview --results {params.results}"
 
 
 rule summarize:

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from replications.harness.catalogue.starts import STARTS
 from replications.harness.declared.claims import Claims
+from replications.harness.declared.config import Config
 from replications.harness.declared.experiments import Paper
 from replications.harness.declared.published import Published
 from replications.harness.declared.spec import RunSpec
@@ -20,6 +21,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "experiments": _experiments(),
         "claims": _claims(),
         "published": TypeAdapter(list[Published]).json_schema(),
+        "config": Config.model_json_schema(),
     }
 
 

@@ -20,7 +20,7 @@ from replications.harness.declared import experiments
 from replications.harness.declared.experiments import Cell
 from replications.harness.errors import UserError
 from replications.harness.files import replaced
-from replications.harness.judging import drift, manifests, verdicts, verify
+from replications.harness.judging import accepted_verdicts, drift, manifests, verdicts, verify
 from replications.harness.judging.arrays import has_arrays, tabulate_arrays
 from replications.harness.judging.embedding import embed_features
 from replications.harness.records import Run, read_run
@@ -41,6 +41,7 @@ class Proposal:
       texts: file -> content, of the experiments that have new ones.
       cells: cell -> the digest of its spec and the origins of its seeds, of all cells.
       judged: id -> verdict.
+      whole: the same with every part, as READMEs show it.
       changes: a line for each number that this changes.
     """
 
@@ -48,6 +49,7 @@ class Proposal:
     texts: dict[str, str] = field(default_factory=dict)
     cells: manifests.Cells = field(default_factory=dict)
     judged: dict[str, str] = field(default_factory=dict)
+    whole: verdicts.Judged = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
 
 
@@ -79,7 +81,9 @@ def accept(
     if not yes and _answer(ask) not in ("y", "yes"):
         return 1
     judged = pd.DataFrame(new.judged.items(), columns=["id", "verdict"])
-    texts = {**new.texts, "claims.csv": judged.to_csv(index=False)}
+    whole = accepted_verdicts.judged_text(accepted_verdicts.with_verdicts(new.whole, new.judged))
+    kept = store.kept_verdicts(paper, preset).name
+    texts = {**new.texts, "claims.csv": judged.to_csv(index=False), kept: whole}
     with replaced(target) as folder:
         for path in stale:
             (folder / path.name).unlink()
@@ -119,7 +123,7 @@ def _of_quick(paper: str, store: Store, passes: int) -> Proposal:
     read = verdicts.tables(paper, "quick", store)
     if edited := drift.stale_verdicts(judged, verdicts.judge_tables(paper, "quick", read, store)):
         raise UserError(f"{store.verdicts('quick', paper)}: {edited[0]}; judge again")
-    new.judged = dict(verdicts.by_id(judged))
+    new.judged, new.whole = dict(verdicts.by_id(judged)), judged
     # Where a claim's numbers are the same but for round-off, a verdict that moved lies at the border
     # of its region, and stands on the lower side: no processor's round-off shall make it fall.
     moved = {change.split(".")[0] for change in new.changes}
@@ -188,7 +192,7 @@ def _of_full_scale(paper: str, store: Store, passes: int) -> Proposal:
             tables[name], seeds = tall(records), sorted(set(records["seed"]))
         lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
     judged = verdicts.judge_tables(paper, "full", tables.get, store)
-    new.judged = dict(verdicts.by_id(judged))
+    new.judged, new.whole = dict(verdicts.by_id(judged)), judged
     new.texts["not_run.csv"] = pd.DataFrame(lacking, columns=LACK).to_csv(index=False)
     return new
 

@@ -16,8 +16,9 @@ from replications.harness.store import Store
 from replications.harness.tables import write_table
 
 COLUMNS = ["arm", "seed", "step", "measure", "layer", "place", "values"]
-# Of traces the first, the middle and the last record are shown; of what is learned the last alone.
-MOMENTS = {"traces": (0.0, 0.5, 1.0), "fields": (1.0,)}
+# What part of the records lies before those shown: of traces the start, an early one and the end; of what
+# is learned the end alone.
+MOMENTS = {"traces": (0.0, 0.1, 1.0), "fields": (1.0,)}
 
 
 def arrays(paper: str, experiment: str, preset: str, store: Store) -> pd.DataFrame:

@@ -44,8 +44,8 @@ FIRST_LOSSES = {
 # past the end of an epoch or two wherever records are an epoch apart.
 EARLY = 4
 # How far an early record may move: a share of itself, and what one example more or less makes. On this
-# project's cells AVX2 and SSE4.2 stay within RTOL of AVX-512, see `rounding`.
-ROUNDING = {"float64": 1e-7, "float32": 2e-3}
+# project's cells AVX2 gives AVX-512's bits, and SSE4.2 stays within 7e-5 (float32) or 2e-15 of them.
+ROUNDING = {"float64": 1e-9, "float32": 5e-4}
 # Up to so many runs, their own spread says too little.
 FEW = 3
 # How far a mean may move at most where few runs tell its spread: a share of itself, or for what falls over
@@ -125,7 +125,7 @@ def rounding(name: str, dtype: str, value: float) -> float:
     if measure.unit == "%":
         return 1.01e-3
     if measure.unit == "°":
-        return 1e-5 if dtype == "float64" else 0.05
+        return 1e-5 if dtype == "float64" else 5e-3
     if measure.relative:
         return ROUNDING[dtype] * 1e-3
     return 1e-12 if dtype == "float64" else 1e-7 * max(1.0, abs(value))

@@ -175,7 +175,7 @@ def compare(one: Comparison, table: Table, declared: Declared) -> dict[str, Any]
         "confidence": rule.confidence,
         "region": margin,
         "declared": runs,
-        "published": said.value,
+        "published": _number(value),
     }
     content = table(q.experiment)
     if content is None:

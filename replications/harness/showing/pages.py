@@ -1,128 +1,211 @@
-"""Pages of the report: the verdicts of all papers, and where training ends, as Markdown and as HTML."""
+"""Pages of the report: the scoreboard, the verdicts with their pictures, and where training ends.
 
-from collections.abc import Iterable, Mapping, Sequence
+As Markdown and as HTML that needs nothing from outside. Every number leads to the command that computes
+it, its seeds, its commit and its machine.
+"""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from markdown_it import MarkdownIt
 
+import figures
 from replications.harness.declared import experiments
+from replications.harness.errors import UserError
 from replications.harness.files import atomically
 from replications.harness.judging import verdicts
 from replications.harness.judging.end_table import end_table
-from replications.harness.judging.verdicts import VERDICTS, Judged, Verdict
+from replications.harness.judging.verdicts import VERDICTS, Judged
+from replications.harness.showing import origins, readme
+from replications.harness.showing.markdown import table
+from replications.harness.showing.words import (
+    OF_CLAIM,
+    OF_NUMBER,
+    SYMBOLS,
+    interval_of,
+    legend,
+    runs_of,
+    short_name,
+    verdict_of_claim,
+    verdict_of_number,
+)
 from replications.harness.store import Store
 
-SYMBOLS: dict[str, str] = {
-    "reproduced": "✔",
-    "near": "≈",
-    "inconclusive": "?",
-    "incomplete": "…",
-    "not run": "-",
-    "not reproduced": "✘",
-}
 _STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2em; color: #222; background: #fff; }
-table { border-collapse: collapse; margin: 0.5em 0 1.5em; }
-th, td { border-bottom: 1px solid #ddd; padding: 0.3em 0.8em; }
-th, td { text-align: left; vertical-align: top; }
-th { border-bottom: 2px solid #888; white-space: nowrap; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; padding: 0 1em; max-width: 70em; }
+body { color: #222; background: #fff; }
+table { border-collapse: collapse; margin: 0.5em 0 1.5em; font-size: 13px; }
+th, td { border-bottom: 1px solid #ddd; padding: 0.3em 0.7em; text-align: left; vertical-align: top; }
+th { border-bottom: 2px solid #888; }
 td { font-variant-numeric: tabular-nums; }
+img { max-width: 100%; display: block; margin: 0.5em 0; }
+h2 { border-top: 2px solid #222; padding-top: 0.6em; margin-top: 2em; }
+h3 { margin-bottom: 0.2em; }
+code { font-size: 12px; }
+p.small, figcaption { font-size: 13px; color: #444; }
 """
+_TYPES = {"svg": "svg+xml", "png": "png"}
+PART_HEADS = (
+    "verdict",
+    "quantity",
+    "published",
+    "ours (95 % interval)",
+    "runs",
+    "declared",
+    "from",
+)
 
 
-def page(title: str, markdown: str) -> str:
-    """A whole page that needs nothing from outside."""
+def page(title: str, markdown: str, store: Store | None = None) -> str:
+    """A whole page that needs nothing from outside: pictures of the ``store`` are put into it."""
     body = MarkdownIt("commonmark").enable("table").render(markdown)
+    if store is not None:
+        body = re.sub(r'src="([^"]+)"', lambda found: f'src="{_inside(found[1], store)}"', body)
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}</body></html>\n'
 
 
-def row(cells: Iterable[str]) -> str:
-    """A row of a Markdown table."""
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _inside(address: str, store: Store) -> str:
+    """A picture as part of the page."""
+    file = store.results / address
+    data = base64.b64encode(file.read_bytes()).decode()
+    return f"data:image/{_TYPES[file.suffix[1:]]};base64,{data}"
+
+
+def _picture(file: Path, store: Store) -> str:
+    return file.relative_to(store.results).as_posix()
+
+
+def write_scoreboard(store: Store) -> None:
+    """Lay out the scoreboard under the picture of all papers, as md, html and rst."""
+    from figures import overview
+
+    picture = f"![{overview.NAME}]({_picture(store.overview('png'), store)})"
+    score = readme.score(store, f"../{readme.PAGE}")
+    markdown = "\n\n".join(["# The score at full scale", picture, overview.CAPTION, score])
+    whole = page("The score", markdown, store)
+    body = whole.split("<body>", 1)[1].rsplit("</body>", 1)[0]
+    # Links lead out of the report, where nothing lies beside it.
+    body = re.sub(r"<a href=[^>]*>(.*?)</a>", r"\1", body)
+    lines = "\n".join(f"   {line}" for line in body.splitlines())
+    for suffix, text in (
+        ("md", markdown + "\n"),
+        ("html", whole),
+        ("rst", f".. raw:: html\n\n   <style>{_TABLES}</style>\n{lines}\n\n{_MORE}"),
+    ):
+        with atomically(store.scoreboard(suffix)) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+_TABLES = (
+    "td, th { padding: 0.2em 0.6em; border-bottom: 1px solid #ddd; vertical-align: top; } "
+    "img { max-width: 100%; }"
+)
+_MORE = """*Claims*: every claim with its pictures, the published numbers, ours, interval, n and the margin that
+was set in advance; every number leads to its command, seeds, commit and machine. Each paper has its
+figures, its tables and the check against its accepted results. Published values are diamonds.
+"""
 
 
 def write_verdicts(papers: Sequence[str], preset: str, store: Store) -> None:
     """Gather the papers' verdicts and lay them out, as json, md and html. Raises UserError."""
-    markdown = verdicts_markdown(verdicts.gather(papers, preset, store), preset)
-    for suffix, text in (("md", markdown), ("html", page("Verdicts", markdown))):
+    markdown = verdicts_markdown(verdicts.gather(papers, preset, store), preset, store)
+    for suffix, text in (("md", markdown), ("html", page("Claims", markdown, store))):
         with atomically(store.all_verdicts(preset, suffix)) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
-def verdicts_markdown(judged: Judged, preset: str) -> str:
-    """One row per claim, and one per part below it; then the numbers that are to agree with the paper's."""
-    heads = [
-        "verdict",
-        "id",
-        "place",
-        "claim",
-        "published (certainty)",
-        "ours [interval]",
-        "n",
-        "region",
-    ]
-    lines = [f"# Claims, preset `{preset}`: {_counts(judged['claims'])}", ""]
-    lines += [row(heads), row(["---"] * len(heads))]
-    for claim in judged["claims"]:
-        said = claim["published"]
-        published = f"{said['text']} ({said['certainty']})"
-        head = [_of_claim(claim), f"**{claim['id']}**", claim["place"]]
-        lines.append(row([*head, claim["statement"], published, "", "", ""]))
-        lines += [_part(part) for part in claim["parts"]]
-    if judged["numbers"]:
-        lines += ["", f"# Numbers of the papers' tables: {_counts(judged['numbers'])}", ""]
-        lines += [row(heads), row(["---"] * len(heads))]
-        for number in judged["numbers"]:
-            lines += [_part(part, number["place"]) for part in number["parts"]]
-    return "\n".join(lines) + "\n"
+def verdicts_markdown(judged: Judged, preset: str, store: Store = Store()) -> str:
+    """Paper by paper: every claim with its parts and pictures, the numbers, and where all come from."""
+    scale = "at full scale" if preset == "full" else "in the quick run"
+    sections = [f"# Claims {scale}: {counts(judged['claims'])}", legend()]
+    papers = dict.fromkeys(one["paper"] for kind in judged.values() for one in kind)
+    used: dict[str, list[str]] = {paper: [] for paper in papers}
+    for paper in papers:
+        sections.append(f"## {short_name(paper, store)}")
+        drawn: set[str] = set()
+        for claim in (one for one in judged["claims"] if one["paper"] == paper):
+            sections += _claim(paper, claim, preset, store, drawn)
+            used[paper] += [part["experiment"] for part in claim["parts"]]
+        numbers = [one for one in judged["numbers"] if one["paper"] == paper]
+        if numbers:
+            sections.append(f"### Numbers of the paper: {counts(numbers, OF_NUMBER)}")
+            heads = (PART_HEADS[0], "place", *PART_HEADS[1:])
+            rows = []
+            for number in numbers:
+                (part,) = number["parts"]
+                cells = _part(paper, part, verdict_of_number(number))
+                rows.append([cells[0], f"{number['place']} ({number['certainty']})", *cells[1:]])
+            sections.append(table(heads, rows))
+            used[paper] += [one["parts"][0]["experiment"] for one in numbers]
+    sections.append("## Where the numbers come from")
+    sections += [origins.listed(paper, names, preset, store) for paper, names in used.items()]
+    return "\n\n".join(part for part in sections if part) + "\n"
 
 
-def _of_claim(claim: Mapping[str, Any]) -> str:
-    """A claim's verdict, and what it is worth."""
-    text = shown(claim["verdict"])
-    if claim["identity"]:
-        return f"{text} (exact identity)"
-    return text if claim["power"] else f"{text}, without power: {claim['control']} passes as well"
+def _claim(
+    paper: str, claim: Mapping[str, Any], preset: str, store: Store, drawn: set[str]
+) -> Iterator[str]:
+    """A claim: its words, its parts, its pictures where they have not stood above."""
+    yield f"### {claim['id']}, {claim['place']}: {verdict_of_claim(claim)}"
+    yield claim["statement"]
+    said = claim["published"]
+    if said["text"]:
+        yield f"The paper: {said['text']} ({said['certainty']}; {said['source']})."
+    if not claim["power"]:
+        yield f"Without power: {claim['control']}, passes as well."
+    yield table(PART_HEADS, [_part(paper, part, _verdict(part)) for part in claim["parts"]])
+    for name, figure in _pictures_of(paper).items():
+        files = [store.figure(preset, paper, name, suffix) for suffix in ("png", "svg")]
+        there = [file for file in files if file.exists()]
+        if claim["id"] not in figure.claims or not there:
+            continue
+        if name in drawn:
+            yield f"Picture: {name}, above."
+            continue
+        drawn.add(name)
+        yield f"![{name}]({_picture(there[0], store)})"
+        yield figure.caption
 
 
-def _counts(judged: Sequence[Mapping[str, Any]]) -> str:
-    found = [one["verdict"] for one in judged]
-    seen = [v for v in VERDICTS if v in found or v != "not run"]
-    return ", ".join(f"{found.count(v)} {v}" for v in seen)
+def _pictures_of(paper: str) -> dict[str, figures.Figure]:
+    """The figures of a paper; none where it has no module of figures yet."""
+    try:
+        return figures.of(paper)
+    except UserError:
+        return {}
 
 
-def _part(part: Mapping[str, Any], place: str = "") -> str:
-    number = "" if part["published"] is None else f"{part['published']:g}"
-    n = f"{part['n']}"
-    if part["n"] < part["declared"]:
-        n += f" of {part['declared']} runs"
-    n += f" ({part['diverged']} diverged)" if part["diverged"] else ""
-    quantity = f"{part['experiment']}: {part['quantity']}"
-    cells = [shown(part["verdict"]), "", place, quantity, number, ours(part), n, part["region"]]
-    return row(cells)
+def _verdict(part: Mapping[str, Any]) -> str:
+    return f"{SYMBOLS[part['verdict']]} {OF_CLAIM[part['verdict']]}"
 
 
-def ours(part: Mapping[str, Any]) -> str:
-    """``estimate [low, high] at confidence`` of a judged part."""
-    value, low, high = (
-        "unbounded" if v is None else f"{v:.4g}" for v in (part["estimate"], *part["interval"])
+def _part(paper: str, part: Mapping[str, Any], verdict: str) -> list[str]:
+    number = "" if part["published"] is None else f"{part['published']:.4g}"
+    quantity = part["quantity"].replace("_", " ")
+    ours = interval_of(part) + (
+        f" at {100 * part['confidence']:g} %" if part["confidence"] != 0.95 else ""
     )
-    if part["estimate"] is None:
-        return "not finite" if part["n"] else ""
-    if part["quantity"].startswith("worst"):
-        return value
-    if part["n"] == 1:
-        return f"{value} (one run, no interval)"
-    return f"{value} [{low}, {high}] {100 * part['confidence']:g} %"
+    where = origins.link(paper, part["experiment"])
+    return [verdict, quantity, number, ours, runs_of(part), part["region"], where]
 
 
-def shown(verdict: Verdict) -> str:
-    """A verdict with its symbol."""
-    return f"{SYMBOLS[verdict]} {verdict}"
+def counts(judged: Sequence[Mapping[str, Any]], words: Mapping[str, str] = OF_CLAIM) -> str:
+    """``14 reproduced, 2 open``; exact identities and what is without power apart."""
+    own = [one for one in judged if not one.get("identity") and one.get("power", True)]
+    found = [one["verdict"] for one in own]
+    texts = [f"{found.count(v)} {words[v]}" for v in VERDICTS if v in found]
+    powerless = sum(not one.get("power", True) and not one.get("identity") for one in judged)
+    identities = sum(bool(one.get("identity")) for one in judged)
+    texts += [f"{powerless} without power"] if powerless else []
+    texts += [f"{identities} exact identities"] if identities else []
+    return ", ".join(texts)
 
 
 def write_summary(paper: str, preset: str, store: Store, accepted: bool = False) -> None:
@@ -138,16 +221,18 @@ def write_summary(paper: str, preset: str, store: Store, accepted: bool = False)
     for name, rows in ends.groupby("experiment", sort=False):
         one = content.experiments[str(name)]
         sections.append(f"## {name}\n\n{one.title}. {one.place[:1].upper()}{one.place[1:]}.")
+        sections.append(f"[Where these numbers come from](#{origins.anchor(paper, str(name))})")
         sections.append(_ends_markdown(rows))
+    sections += ["## Where the numbers come from", origins.listed(paper, known, preset, store)]
     with atomically(store.summary(preset, paper)) as temporary:
         temporary.write_text(page(title, "\n\n".join(sections)), encoding="utf-8")
 
 
 def _ends_markdown(rows: pd.DataFrame) -> str:
     heads = ["arm", "measure", "layer", "unit", "mean", "sd", "n", "diverged", "published"]
-    lines = [row(heads), row(["---"] * len(heads))]
+    lines = []
     for one in rows.itertuples():
         sd, said = (f"{v:.4g}" if isfinite(v) else "" for v in (one.sd, one.published))
         cells = [one.arm, one.measure, one.layer, one.unit, f"{one.mean:.4g}", sd, str(one.n)]
-        lines.append(row([*cells, str(one.diverged or ""), said]))
-    return "\n".join(lines)
+        lines.append([*cells, str(one.diverged or ""), said])
+    return table(heads, lines)

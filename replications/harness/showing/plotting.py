@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("pdf", "svg", "png")
+# Dots per inch of the picture that README.md shows: twice a screen's.
+SCREEN = 200
 
 
 def drawable(paper: str, preset: str, accepted: bool = False, store: Store = Store()) -> list[str]:
@@ -97,7 +99,7 @@ def tables_of(
     found = {table: content for table in wanted if (content := read(table)) is not None}
     if missing := [table for table in wanted if table not in found]:
         raise UserError(f"{paper}: figure {name} needs {missing[0]}, of which there is nothing")
-    if figure.markdown is None:
+    if not figure.ends:
         return found
     judged = verdicts.judge_numbers(paper, preset, read, store, found)
     agreeing = {one["id"]: one["verdict"] for one in judged}
@@ -105,10 +107,33 @@ def tables_of(
     return {**found, "ends": ends}
 
 
-def save(drawing: "Figure", path: Path) -> None:
+def draw_overview(store: Store = Store()) -> "Figure":
+    """The picture of all papers, of what was accepted at full scale."""
+    from figures import overview, style
+    from replications.harness.showing.paper_page import ends_at_full_scale
+
+    with style.applied():
+        drawing = overview.overview(
+            {paper: ends_at_full_scale(paper, store) for paper in experiments.papers(store)}
+        )
+        drawing.draw_without_rendering()
+        drawing.set_layout_engine("none")
+        return drawing
+
+
+def plot_overview(store: Store, formats: Iterable[str] = FORMATS) -> list[Path]:
+    """Draw the picture of all papers and save it."""
+    drawing = draw_overview(store)
+    paths = [store.overview(one) for one in formats]
+    for path in paths:
+        save(drawing, path)
+    return paths
+
+
+def save(drawing: "Figure", path: Path, dpi: int | None = None) -> None:
     """Write a picture in the format of its name, whole or not at all, and without a date."""
     from figures import style
 
     date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
     with style.applied(), atomically(path) as temporary:
-        drawing.savefig(temporary, metadata=date)
+        drawing.savefig(temporary, metadata=date, dpi=dpi or style.RC["savefig.dpi"])

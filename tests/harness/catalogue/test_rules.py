@@ -51,3 +51,10 @@ def test_an_arm_of_no_rule_is_one_line_that_names_the_nearest():
     with pytest.raises(UserError, match=r"'backprob_4'.*did you mean 'backprop'") as caught:
         of_arm("backprob_4")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name, row in RULES.items() if row.direct])
+def test_a_rule_of_whole_nets_depends_on_the_way_in_which_it_feeds_them(name):
+    row = RULES[name]
+    ways = [getattr(bioflax, one) for one in row.library]
+    assert row.direct in [getattr(way, "name", None) for way in ways]

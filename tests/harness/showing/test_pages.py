@@ -4,7 +4,8 @@ import json
 from math import nan
 
 from replications.harness.judging.verdicts import judge
-from replications.harness.showing.pages import ours, write_summary, write_verdicts
+from replications.harness.showing.pages import write_summary, write_verdicts
+from replications.harness.showing.words import interval_of
 from replications.harness.tables import write_table
 from tests.harness.judging.made_up import errors, judged
 from tests.harness.papers import CLAIM, write_toy
@@ -27,14 +28,16 @@ def test_verdicts_join_papers_into_one_table_with_the_same_bytes_every_time(tmp_
     (claim,) = json.loads(read[0][0])["claims"]
     assert (claim["paper"], claim["verdict"]) == ("toy", "not reproduced")
     text = read[0][1].decode()
-    assert "0 reproduced" in text
-    assert "1 not reproduced" in text
-    assert "✘ not reproduced | **T1** | Fig. 1 | a is good \\| and stays so | 2.4 % (A)" in text
-    assert "4 (1 diverged)" in text
-    assert {line.replace("\\|", "").count("|") for line in text.splitlines()[2:]} == {9}
+    assert "# Claims in the quick run: 1 failed" in text
+    assert "### T1, Fig. 1: ✘ failed" in text
+    assert "a is good | and stays so" in text
+    assert "The paper: 2.4 % (A;" in text
+    assert "n = 4, 1 diverged" in text
+    tables = [line for line in text.splitlines() if line.startswith("| ")]
+    assert {line.replace("\\|", "").count("|") for line in tables} == {8}
     page = read[0][2].decode()
     assert page.startswith("<!doctype html>")
-    assert "<td>✘ not reproduced</td>" in page
+    assert "<td>✘ failed</td>" in page
 
 
 def test_the_numbers_of_a_papers_table_have_a_table_of_their_own(tmp_path):
@@ -52,19 +55,16 @@ def test_the_numbers_of_a_papers_table_have_a_table_of_their_own(tmp_path):
     judge("toy", "quick", store)
     write_verdicts(["toy"], "quick", store)
     text = store.all_verdicts("quick", "md").read_text()
-    assert "# Numbers of the papers' tables: 1 reproduced" in text
-    assert (
-        "| ✔ reproduced |  | Table 1, row 1 | toy: percent test_error of a at the end | 2.1 |"
-        in text
-    )
+    assert "### Numbers of the paper: 1 agrees" in text
+    assert "| ✔ agrees | Table 1, row 1 (A) | percent test error of a at the end | 2.1 |" in text
 
 
 def test_what_one_run_or_the_worst_of_runs_comes_to_has_no_interval():
-    assert ours(judged({"below": 9}, errors(a=[1.0]))) == "1 (one run, no interval)"
+    assert interval_of(judged({"below": 9}, errors(a=[1.0]))) == "1"
     worst = judged({"aggregate": "worst", "below": 9}, errors(a=[1.0, 2.0]))
-    assert ours(worst) == "2"
+    assert interval_of(worst) == "2"
     several = judged({"below": 9}, errors(a=[1.0, 2.0, 3.0]))
-    assert ours(several) == "2 [-0.4841, 4.484] 95 %"
+    assert interval_of(several) == "2 (-0.4841 to 4.484)"
 
 
 def test_a_summary_lists_where_every_arm_ends(tmp_path):

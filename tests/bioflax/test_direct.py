@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 import bioflax
-from tests.unit.bioflax.cases import DTYPES, FAST, normal, quick
+from tests.bioflax.cases import DTYPES, FAST, normal, quick
 
 MODES = ["dfa", "ifa", "sdfa", "drtp", "dkp", "bp"]
 WIDTHS = [4, 5, 5, 5, 5]
@@ -140,7 +140,9 @@ def test_with_one_hidden_layer_direct_feedback_is_the_layered_rule(mode, rule):
         np.testing.assert_allclose(found[f"blocks/0/layers/0/{name}"], wanted[0][name], rtol=1e-12)
         np.testing.assert_allclose(found[f"readout/{name}"], wanted[1][name], rtol=1e-12)
     if mode == "dkp":
-        np.testing.assert_allclose(found["feedback/0"].T, wanted[1]["feedback"], rtol=1e-12)
+        np.testing.assert_allclose(
+            found["feedback/0"].T, wanted[1]["dot_general"]["feedback"], rtol=1e-12
+        )
 
 
 @pytest.mark.parametrize("mode", ["dfa", "sdfa", "drtp"])

@@ -34,8 +34,8 @@ def make(rngs):
 with jax.set_mesh(explicit):
     stack = bioflax.Stack(make, 3, rngs=nnx.Rngs(0))
     found = nnx.get_partition_spec(nnx.state(stack))["layers"]
-    for name in ("kernel", "feedback"):
-        assert found[name].get_value() == P(None, None, "model"), found
+    for value in (found["kernel"], found["dot_general"]["feedback"]):
+        assert value.get_value() == P(None, None, "model"), found
 """
 DIRECT = """
 gradients = []

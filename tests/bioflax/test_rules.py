@@ -14,7 +14,7 @@ from flax import nnx
 from jax.test_util import check_grads
 
 import bioflax
-from tests.unit.bioflax.cases import LAYERS, RULES, normal, product_of, quick, streams
+from tests.bioflax.cases import LAYERS, RULES, normal, product_of, quick, streams
 
 FIXED = ["feedback_alignment", "sign_symmetry_uniform", "sign_symmetry_fixed", "weight_mirror"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.unit.bioflax import oracle
-from tests.unit.bioflax.cases import (
+from tests.bioflax import oracle
+from tests.bioflax.cases import (
     COMPOSITE,
     DTYPES,
     FAST,

@@ -10,8 +10,8 @@ import numpy as np
 from flax import nnx
 
 import bioflax
-from tests.unit.bioflax import oracle
-from tests.unit.bioflax.oracle import Node
+from tests.bioflax import oracle
+from tests.bioflax.oracle import Node
 
 
 def quick(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:

@@ -12,7 +12,7 @@ from flax import nnx
 
 import bioflax
 from bioflax import _layers
-from tests.unit.bioflax.cases import FAST, LAYERS, RULES, normal, streams
+from tests.bioflax.cases import FAST, LAYERS, RULES, normal, streams
 
 
 @pytest.fixture(autouse=True)

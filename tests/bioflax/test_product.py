@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 import bioflax
-from tests.unit.bioflax.cases import normal
+from tests.bioflax.cases import normal
 
 FA, KP = bioflax.FeedbackAlignment(), bioflax.KolenPollack()
 

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 import bioflax
-from tests.unit.bioflax.cases import normal
+from tests.bioflax.cases import normal
 
 
 def arrays(*shapes):

@@ -8,7 +8,7 @@ import pytest
 from flax import linen, nnx
 
 import bioflax
-from tests.unit.bioflax.cases import FAST, LAYERS, RULES, normal, streams
+from tests.bioflax.cases import FAST, LAYERS, RULES, normal, streams
 
 # Batch-wise random feedback is a stream: it is in no collection, and has a test of its own.
 STORED = [name for name in RULES if name != "sign_symmetry_batch"]

@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import bioflax
-from tests.unit.bioflax.cases import FAST, normal, quick, streams
+from tests.bioflax.cases import FAST, normal, quick, streams
 
 # No shrinking: every example is a program to compile.
 FEW = settings(

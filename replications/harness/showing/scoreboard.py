@@ -1,0 +1,187 @@
+"""The score: what came out of every paper, as it was accepted at full scale.
+
+A row a paper: its claims by verdict, identities and claims without power apart; its numbers that are to
+agree with print; the worst miss by name. Everything comes from ``accepted/full/verdicts.json``.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from replications.harness.declared import experiments
+from replications.harness.declared.claims import comparisons
+from replications.harness.declared.published import CERTAINTIES
+from replications.harness.judging.accepted_verdicts import judged_as_accepted
+from replications.harness.showing.markdown import NO_BREAK, table
+from replications.harness.showing.words import OF_CLAIM, OF_NUMBER, interval_of, short_name
+from replications.harness.store import Store
+
+CLAIM_COLUMNS = ("reproduced", "inconclusive", "not reproduced", "incomplete", "not run")
+NUMBER_COLUMNS = ("reproduced", "near", "inconclusive", "not reproduced", "incomplete", "not run")
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a paper's claims and numbers come to.
+
+    Attributes:
+      paper: its folder.
+      claims: verdict -> the ids of the claims that say something of their own.
+      identities, powerless: ids of the exact identities that hold, and of claims that count for nothing because
+        their control passes as well.
+      broken: ids of identities that do not hold.
+      numbers: verdict -> how many numbers.
+      inside, compared: how many 95 % intervals of ours contain print, of how many.
+      runs: fewest and most runs behind a number of ours that is there.
+      worst: the number that misses print by most margins.
+      certainty: certainty of a published number -> how many of those compared.
+      failed: the parts of failed claims, by id and place.
+    """
+
+    paper: str
+    claims: Mapping[str, Sequence[str]]
+    identities: Sequence[str]
+    broken: Sequence[str]
+    powerless: Sequence[str]
+    numbers: Mapping[str, int]
+    inside: int
+    compared: int
+    runs: tuple[int, int] | None
+    worst: str
+    certainty: Mapping[str, int]
+    failed: Sequence[tuple[str, str, Mapping[str, Any]]]
+
+
+def score(paper: str, judged: Mapping[str, Any], preset: str, store: Store = Store()) -> Score:
+    """Count a paper's judged claims and numbers."""
+    own = [one for one in judged["claims"] if not one["identity"]]
+    held = {one["id"]: one["verdict"] for one in judged["claims"] if one["identity"]}
+    counted = [one for one in own if one["power"] or one["verdict"] != "reproduced"]
+    parts = {one["id"]: one["parts"][0] for one in judged["numbers"]}
+    there = [part for part in parts.values() if part["n"]]
+    compared = [p for p in there if p["published"] is not None and _bounded(p)]
+    return Score(
+        paper,
+        {v: [c["id"] for c in counted if c["verdict"] == v] for v in CLAIM_COLUMNS},
+        [name for name, verdict in held.items() if verdict == "reproduced"],
+        [name for name, verdict in held.items() if verdict != "reproduced"],
+        [one["id"] for one in own if one not in counted],
+        Counter(one["verdict"] for one in judged["numbers"]),
+        sum(p["interval"][0] <= p["published"] <= p["interval"][1] for p in compared),
+        len(compared),
+        (min(p["n"] for p in there), max(p["n"] for p in there)) if there else None,
+        _worst(paper, parts, preset, store),
+        Counter(one["certainty"] for one in judged["numbers"]),
+        [
+            (one["id"], one["place"], part)
+            for one in counted
+            if one["verdict"] == "not reproduced"
+            for part in one["parts"]
+            if part["verdict"] == "not reproduced"
+        ],
+    )
+
+
+def _bounded(part: Mapping[str, Any]) -> bool:
+    return part["n"] > 1 and None not in part["interval"]
+
+
+def _worst(paper: str, parts: Mapping[str, Any], preset: str, store: Store) -> str:
+    """The number that is off by the most margins, of those with an interval: its name and both values."""
+    found = {}
+    for key, pair in comparisons(paper, preset, store).items():
+        part = parts.get("/".join(key))
+        if part and part["published"] is not None and _bounded(part):
+            found[key] = abs(part["estimate"] - part["published"]) / pair.margin
+    if not found:
+        return ""
+    experiment, arm, measure = key = max(found, key=found.__getitem__)
+    part = parts["/".join(key)]
+    name = f"{experiment.replace('_', ' ')}, {arm.replace('_', ' ')}"
+    unit = {"percent": " %", "log10": ""}.get(comparisons(paper, preset, store)[key].rule.scale, "")
+    prefix = "10^" if "log10" in part["quantity"] else ""
+    del measure
+    return (
+        f"{name}: {prefix}{part['estimate']:.4g}{unit}, print {prefix}{part['published']:.4g}{unit}"
+    )
+
+
+def accepted_scores(store: Store = Store()) -> list[Score]:
+    """The scores of all papers of which something was accepted at full scale."""
+    found = []
+    for paper in experiments.papers(store):
+        judged = judged_as_accepted(paper, "full", store)
+        if judged["claims"]:
+            found.append(score(paper, judged, "full", store))
+    return found
+
+
+def scoreboard(scores: Sequence[Score], store: Store = Store(), link: str = "{}") -> str:
+    """The score of every paper, as Markdown: its claims, its numbers. ``link`` leads to a paper's page."""
+    names = {one.paper: short_name(one.paper, store).replace(" ", NO_BREAK) for one in scores}
+    linked = {paper: f"[{name}]({link.format(paper)})" for paper, name in names.items()}
+    claims = table(
+        ["claims", *(OF_CLAIM[v] for v in CLAIM_COLUMNS), "without power", "exact identities"],
+        [
+            [
+                linked[one.paper],
+                *(_named(one.claims[v], v != "reproduced") for v in CLAIM_COLUMNS),
+                _named(one.powerless),
+                f"{len(one.identities)}"
+                + (f", broken: {', '.join(one.broken)}" if one.broken else ""),
+            ]
+            for one in scores
+        ],
+    )
+    heads = ["numbers", *(OF_NUMBER[v] for v in NUMBER_COLUMNS)]
+    heads += ["print inside our 95 %", "runs", "worst miss", "certainty of print"]
+    numbers = table(
+        heads,
+        [
+            [
+                linked[one.paper],
+                *(f"{one.numbers[v]}" for v in NUMBER_COLUMNS),
+                f"{one.inside} of {one.compared}",
+                _runs(one.runs),
+                one.worst,
+                ", ".join(f"{one.certainty[c]} {c}" for c in CERTAINTIES if one.certainty[c]),
+            ]
+            for one in scores
+        ],
+    )
+    return f"{claims}\n\n{numbers}"
+
+
+def _named(ids: Sequence[str], named: bool = True) -> str:
+    return f"{len(ids)}" + (f" ({', '.join(ids)})" if ids and named else "")
+
+
+def _runs(runs: tuple[int, int] | None) -> str:
+    if runs is None:
+        return ""
+    fewest, most = runs
+    return f"{most}" if fewest == most else f"{fewest} to {most}"
+
+
+def failures(scores: Iterable[Score], store: Store = Store()) -> list[str]:
+    """The failed claims by name, a line each: where they fail, ours, and what was declared."""
+    lines = []
+    for one in scores:
+        by_id: dict[str, list[str]] = {}
+        places = {}
+        for name, place, part in one.failed:
+            by_id.setdefault(name, []).append(failing(part))
+            places[name] = place
+        for name, texts in by_id.items():
+            lines.append(
+                f"**{name}** ({short_name(one.paper, store)}, {places[name]}): {texts[-1]}"
+                + (f"; and {len(texts) - 1} more of its parts" if len(texts) > 1 else "")
+            )
+    return lines
+
+
+def failing(part: Mapping[str, Any]) -> str:
+    """A failed part in a line: what, ours with its interval, and the region that was declared."""
+    quantity = part["quantity"].replace("_", " ").replace("nse", "NSE")
+    return f"{quantity} is {interval_of(part, 3)}, declared {part['region']}"
