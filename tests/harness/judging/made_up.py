@@ -104,7 +104,7 @@ def save(
         manifest = {"spec": {"dtype": dtype}, "steps_per_epoch": 10}
         run = Run(np.arange(SEEDS), STEPS, losses, runs, manifest)
         write_run(store.run("quick", "toy", "linear", arm), run)
-        for name, values in runs.items():
+        for name, values in sorted(runs.items()):
             measure, _, layer = name.partition("/")
             for seed in range(SEEDS):
                 rows += [
