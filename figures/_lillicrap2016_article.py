@@ -156,7 +156,8 @@ def function_of_depth(tables: Tables, published: PublishedValues) -> "Drawing":
     figure, (axes,) = style.panels(1, style.COLUMN, 3.2)
 
     def end(arm: str) -> float:
-        return float(np.exp(np.log(style.runs(table, arm, "test_nse").iloc[-1]).mean()))
+        logs = np.log(style.runs(table, arm, "test_nse"))
+        return float(np.exp(style.band(logs, "sd").centre.iloc[-1]))
 
     drawn = []
     for scale in ("0.18", "0.2", "0.22", "0.25"):

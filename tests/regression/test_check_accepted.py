@@ -91,16 +91,17 @@ LOSSES = np.tile(np.linspace(3, 2, 20), (SEEDS, 1))
 
 
 def save(store, losses=1.0, errors=0.0):
-    """Runs under quick with made-up numbers, and what is derived of them: losses times ``losses``, test
-    errors at the end of feedback alignment plus ``errors``."""
+    """Runs under quick with made-up numbers, and what is derived of them; of feedback alignment losses times
+    ``losses``, and test errors at the end plus ``errors``."""
     for arm, values in ERRORS.items():
         file = store.run("quick", "toy", "linear", arm)
         run = read_run(file)
-        shift = errors if arm == "feedback_alignment" else 0.0
+        moved = arm == "feedback_alignment"
+        shift, factor = (errors, losses) if moved else (0.0, 1.0)
         made_up = np.full_like(run.measures["test_error"], 0.9)
         made_up[:, -1] = np.array(values) + shift
         measures = {**run.measures, "test_error": made_up}
-        write_run(file, run._replace(first_losses=LOSSES * losses, measures=measures))
+        write_run(file, run._replace(first_losses=LOSSES * factor, measures=measures))
     tabulate("toy", "linear", "quick", store)
     verdicts.judge("toy", "quick", store)
 
@@ -153,7 +154,8 @@ def test_a_first_loss_that_moved_is_red_and_named_and_leaves_no_report(store):
     assert not green
     assert report is None
     assert "linear, first_losses:" in said
-    assert "20, feedback_alignment (float64): baseline 2, now 2.000002, tolerance 2e-08" in said
+    assert "1, feedback_alignment (float64): baseline 3, now 3.000003, tolerance 3e-08" in said
+    assert "backprop (float64)" not in said
     assert "python -m replications accept toy --preset quick" in said
 
 
