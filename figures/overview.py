@@ -83,7 +83,7 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
     lillicrap, nokland, kolen = (ends.get(paper, empty) for paper in papers)
 
     left = figure.add_gridspec(
-        3, 1, left=0.145, right=0.28, hspace=0.62, height_ratios=(4, 4, 5), **across
+        3, 1, left=0.152, right=0.285, hspace=0.62, height_ratios=(4, 4, 5), **across
     )
     linear, digits, nonlinear = (figure.add_subplot(left[i]) for i in range(3))
     for axes, experiment, measure, arms, title in (

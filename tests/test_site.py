@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import bioflax
-from replications import __main__ as cli
+from replications.harness import command_line as cli
 from workflow.site import colab
 
 SITE = colab.HERE
