@@ -152,6 +152,7 @@ def test_accepted_numbers_read_back_as_they_were(store):
         "claims.csv",
         *(f"{name}.{kind}.csv" for name in ("line", "same") for kind in drift.COMPUTED),
         "manifest.json",
+        "verdicts.json",
     }
     cells = manifests.read_manifest("toy", "quick", store).cells
     assert list(cells) == ["line/backprop", "line/feedback_alignment", "same/backprop"]
@@ -544,7 +545,8 @@ def test_what_was_not_run_is_said_and_decides_nothing(store):
     assert found["T2"]["verdict"] == "reproduced"
     write_verdicts(["toy"], "full", store)
     text = store.all_verdicts("full", "md").read_text()
-    assert "1 reproduced, 0 near, 0 inconclusive, 0 incomplete, 1 not run, 0 not reproduced" in text
+    headings = [line for line in text.splitlines() if line.startswith("### T")]
+    assert ["not run" in line for line in headings] == [True, False], headings
 
 
 @pytest.mark.parametrize("table", ["lime", "lime.embedding"])
