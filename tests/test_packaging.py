@@ -100,7 +100,9 @@ def test_nothing_is_declared_that_is_not_used():
     assert declared("workflow") <= used
 
 
-@pytest.mark.parametrize(("extra", "included"), [("test", "docs"), ("test", "workflow"), ("paper", "workflow")])
+@pytest.mark.parametrize(
+    ("extra", "included"), [("test", "docs"), ("test", "workflow"), ("paper", "workflow")]
+)
 def test_an_extra_includes_others(extra, included):
     assert f"bioflax[{included}]" in EXTRAS[extra]
 

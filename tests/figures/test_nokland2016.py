@@ -139,8 +139,8 @@ def test_every_published_error_is_a_diamond_under_ours_and_stands_in_the_table(
     cell = cell_of(ends, experiment, arm)
     said = PUBLISHED[key]
     assert cell.certainty == said.certainty
-    # Ours are made up near print; where print has next to no spread they may lie outside it.
-    assert cell.verdict in ("reproduced", "inconclusive")
+    # Ours are made up within 1 % of print; where print has next to no spread they may lie outside it.
+    assert cell.verdict == "reproduced" or cell.published_sd < 0.01 * cell.published
     if said.value is None:
         assert np.isnan([cell.published, cell.published_sd, cell.difference]).all()
         assert not diamonds(drawings[name], arm, 50, 100)

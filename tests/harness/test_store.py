@@ -26,6 +26,10 @@ ADDRESSES = {
     "verdicts": ("quick", "p"),
     "all_verdicts": ("quick", "json"),
     "check": ("quick", "p"),
+    "kept_verdicts": ("p", "quick"),
+    "readme": ("p",),
+    "overview": ("svg",),
+    "scoreboard": ("html",),
     "log": ("quick", "simulate", "p", "e", "a"),
     "benchmark": ("quick", "simulate", "p", "e", "a"),
 }
@@ -33,7 +37,7 @@ ADDRESSES = {
 
 def test_every_address_is_here():
     assert {name for name in vars(Store) if not name.startswith("_")} - {
-        "results", "papers", "data"
+        "results", "papers", "data", "overview_picture"
     } == ADDRESSES.keys()  # fmt: skip
 
 

@@ -550,8 +550,12 @@ def test_another_task_rule_or_optimiser_is_caught_by_verify_in_the_first_pass(
 
 
 def test_a_first_layer_that_never_unfreezes_is_caught_once_it_should_have(store, monkeypatch):
-    honest = program._first_block_times
-    monkeypatch.setattr(program, "_first_block_times", lambda factor, g: honest(0 * factor, g))
+    honest = program._layers_times
+
+    def frozen(factors, gradient):
+        return honest({name: 0 * factor for name, factor in factors.items()}, gradient)
+
+    monkeypatch.setattr(program, "_layers_times", frozen)
     early = caught_by_verify(store, 0, 2, experiment=FROZEN)
     # The first losses reach the third epoch of this short cell; of a paper's own cells they do not.
     assert early == ["first losses: another from update 15 on"]

@@ -57,4 +57,4 @@ def test_an_arm_of_no_rule_is_one_line_that_names_the_nearest():
 def test_a_rule_of_whole_nets_depends_on_the_way_in_which_it_feeds_them(name):
     row = RULES[name]
     ways = [getattr(bioflax, one) for one in row.library]
-    assert row.direct in [getattr(way, "name", None) for way in ways]
+    assert row.direct in [way.__name__ for way in ways]

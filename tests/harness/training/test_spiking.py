@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from replications.harness.training import spiking
-from replications.streams import drawing, stream
+from replications.harness.training.streams import drawing, stream
 
 # Large rate and decay, so that a mistake in either shows within a few steps.
 SMALL = spiking.Net(
