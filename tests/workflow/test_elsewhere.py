@@ -129,7 +129,7 @@ def test_codecheck_is_told_files_that_a_fresh_clone_makes(clone):
     assert {entry["file"] for entry in manifest} <= made
     assert all(entry["comment"] for entry in manifest)
     papers = yaml.safe_load((ROOT / "workflow/config.yaml").read_text())["papers"]
-    checked = {entry["file"] for entry in manifest if entry["file"].endswith("regression.txt")}
+    checked = {entry["file"] for entry in manifest if entry["file"].endswith("check.txt")}
     assert len(checked) == len(papers)
 
 
