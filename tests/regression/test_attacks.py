@@ -553,7 +553,7 @@ def test_a_first_layer_that_never_unfreezes_is_caught_once_it_should_have(store,
     honest = program._free
 
     def never(spec, step, per_epoch):
-        return {name: step < 0 for name in honest(spec, step, per_epoch)}
+        return dict.fromkeys(honest(spec, step, per_epoch), step < 0)
 
     monkeypatch.setattr(program, "_free", never)
     # Before it should have learnt there is nothing to see.
