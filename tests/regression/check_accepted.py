@@ -117,13 +117,14 @@ def test_verdicts_are_those_of_the_numbers(asked):
 def test_readme_shows_what_was_accepted(asked):
     if asked.store.papers != PAPERS:
         pytest.skip("another folder of papers, of which no README tells")
-    for file in (ROOT / "README.md", PAPERS / asked.paper / "README.md"):
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
-        shown = text.partition(readme.BEGIN)[2].partition(readme.END_MARK)[0]
-        if asked.paper in shown and not readme.write(file, check=True, store=asked.store):
-            pytest.fail(
-                f"{file}: not what was accepted; run `python -m replications readme`", False
-            )
+    stale = [name for name in readme.write_pages(asked.store, check=True) if asked.paper in name]
+    front = ROOT / "README.md"
+    shown = f"replications/{asked.paper}/README.md" in front.read_text(encoding="utf-8")
+    if shown and not readme.write(front, check=True, store=asked.store):
+        stale.append(front.name)
+    if stale:
+        lines = f"not as accepted: {', '.join(stale)}; run `python -m replications readme`"
+        pytest.fail(lines, pytrace=False)
 
 
 def test_pictures_are_of_these_numbers(asked, tmp_path):
