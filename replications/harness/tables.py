@@ -72,6 +72,8 @@ def _check_whole(table: pd.DataFrame) -> None:
     measured = "measure" in table
     if table.empty:
         raise ValueError("it has no rows")
+    if "values" in table:
+        return  # arrays, of which a layer has as many rows as it has units
     counts = table.groupby(
         ["arm", "measure", "layer"] if measured else ["arm", "layer"], sort=False
     ).size()
