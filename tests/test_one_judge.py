@@ -19,7 +19,9 @@ def rows(paper):
     text = (PAPERS / paper / "README.md").read_text(encoding="utf-8")
     table = text.partition("<!-- numbers: begin -->")[2].partition("<!-- numbers: end -->")[0]
     heads, _, *lines = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in table.splitlines()
+        if line.startswith("|")
     ]
     for line in lines:
         row = dict(zip(heads, line, strict=True))
