@@ -40,7 +40,7 @@ def made(preset="full"):
         for seed in range(5):
             falls = np.exp(-epochs / 15)
             values = {
-                ("test_error", ""): end * np.exp(0.01 * random.normal()) * (1 - falls)
+                ("test_error", ""): end * np.exp(0.002 * random.normal()) * (1 - falls)
                 + 0.9 * falls,
                 ("train_error", ""): 0.9 * falls,
             }

@@ -87,6 +87,14 @@ class Checkout:
         said = self.snakemake("--dry-run", *words).said
         return set(re.findall(r"^Job \d+: (.*)$", said, re.MULTILINE))
 
+    def accept(self, preset: str) -> str:
+        """Accept the results of the paper of the tests, and show them in the READMEs; what was said."""
+        accepted = self.python("-m", "replications", "accept", "tiny", "--preset", preset, "--yes")
+        assert accepted.status == 0, accepted.said
+        shown = self.python("-m", "replications", "readme")
+        assert shown.status == 0, shown.said
+        return accepted.said
+
     def edit(self, file: str, old: str, new: str) -> None:
         path = self.folder / file
         text = path.read_text()
@@ -130,8 +138,7 @@ def ran(with_paper: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Check
     """The paper of the tests run to the end, and its results accepted. Not to be written to."""
     made = with_paper.copy(tmp_path_factory.mktemp("ran") / "bioflax")
     made.run("results/quick/tiny/claims.json")
-    accepted = made.python("-m", "replications", "accept", "tiny", "--preset", "quick", "--yes")
-    assert accepted.status == 0, accepted.said
+    made.accept("quick")
     made.run("tiny")
     return made
 

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+# Of all papers, from what is declared and accepted: the scoreboard and its picture.
+OF_ALL = {"overview": 1, "scoreboard": 1}
 KOLEN_POLLACK = "bioflax/_rules/kolen_pollack.py"
 
 
@@ -58,13 +60,13 @@ def test_one_arm_of_an_experiment_reruns_that_cell_alone(edited):
 def test_another_title_lays_the_page_that_shows_it_out_again_and_computes_nothing(edited):
     edited.edit("replications/tiny/experiments.yaml", "title: A linear net", "title: Some net")
     # The check reads what is declared, to hold it to what was accepted.
-    assert edited.planned("tiny") == Counter(summarize=1, check=1, tiny=1)
+    assert edited.planned("tiny") == Counter(summarize=1, check=1, tiny=1, **OF_ALL)
 
 
 def test_a_published_number_is_judged_drawn_and_laid_out_again_and_trains_nothing(edited):
     append(edited, "replications/tiny/published.yaml", "# A comment.\n")
     planned = edited.planned("tiny")
-    assert planned == Counter(judge=1, check=1, plot=2, summarize=1, tiny=1)
+    assert planned == Counter(judge=1, check=1, plot=2, summarize=1, tiny=1, **OF_ALL)
 
 
 def test_a_finished_run_that_is_moved_elsewhere_stays_finished(ran, tmp_path):
@@ -73,19 +75,19 @@ def test_a_finished_run_that_is_moved_elsewhere_stays_finished(ran, tmp_path):
 
 def test_a_new_style_draws_again_and_computes_nothing(edited):
     append(edited, "figures/style.py", "\nUNUSED = 1\n")
-    # The check draws the pictures of README again.
-    assert edited.planned("tiny") == Counter(plot=2, check=1, tiny=1)
+    # The check draws the pictures of README again; the pages know of figures by their names.
+    assert edited.planned("tiny") == Counter(plot=2, check=1, summarize=1, tiny=1, **OF_ALL)
 
 
 def test_a_changed_claim_is_judged_again_and_nothing_else_runs(edited):
     edited.edit("replications/tiny/claims.yaml", "below: 100", "below: 99")
-    assert edited.planned("tiny") == Counter(judge=1, check=1, tiny=1)
+    assert edited.planned("tiny") == Counter(judge=1, check=1, tiny=1, **OF_ALL)
 
 
 def test_a_changed_accepted_verdict_is_checked_again_and_nothing_else_runs(edited):
     accepted = "replications/tiny/accepted/quick/claims.csv"
     edited.edit(accepted, "reproduced", "not reproduced")
-    assert edited.planned("tiny") == Counter(check=1, tiny=1)
+    assert edited.planned("tiny") == Counter(check=1, tiny=1, **OF_ALL)
 
 
 def test_a_config_that_asks_for_one_more_format_draws_again(edited):
