@@ -13,12 +13,12 @@ class MultiHeadAttention(Composite, nnx.MultiHeadAttention):
 
     Args:
       num_heads, in_features, qkv_features, out_features: as in ``nnx.MultiHeadAttention``.
-      num_kv_heads, in_kv_features, dtype, param_dtype, broadcast_dropout, dropout_rate,
-        deterministic, precision, kernel_init, out_kernel_init, bias_init, out_bias_init, use_bias,
-        attention_fn, decode, normalize_qk, qkv_promote_dtype, out_promote_dtype, ln_promote_dtype,
-        qkv_dot_general, out_dot_general, qkv_dot_general_cls, out_dot_general_cls, keep_rngs,
-        kernel_metadata, out_kernel_metadata, bias_metadata, out_bias_metadata,
-        query_ln_scale_metadata, key_ln_scale_metadata: as there, by name.
+      **options: those of Flax's layer, by name: num_kv_heads, in_kv_features, dtype, param_dtype,
+        broadcast_dropout, dropout_rate, deterministic, precision, kernel_init, out_kernel_init,
+        bias_init, out_bias_init, use_bias, attention_fn, decode, normalize_qk, qkv_promote_dtype,
+        out_promote_dtype, ln_promote_dtype, qkv_dot_general, out_dot_general, qkv_dot_general_cls,
+        out_dot_general_cls, keep_rngs, kernel_metadata, out_kernel_metadata, bias_metadata,
+        out_bias_metadata, query_ln_scale_metadata, key_ln_scale_metadata.
       rule, rngs: as in ``Linear``.
 
     >>> layer = MultiHeadAttention(num_heads=2, in_features=4, rngs=nnx.Rngs(0))

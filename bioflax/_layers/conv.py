@@ -17,10 +17,10 @@ class Conv(Ruled, nnx.Conv):
 
     Args:
       in_features, out_features, kernel_size, strides: as in ``nnx.Conv``.
-      padding, input_dilation, kernel_dilation, feature_group_count, use_bias, mask, dtype,
-        param_dtype, precision, kernel_init, bias_init, conv_general_dilated, promote_dtype,
-        preferred_element_type, kernel_metadata, bias_metadata: as in ``nnx.Conv``, by name. A mask
-        holds for ``B`` as for the kernel: the one that the layer is made or converted with.
+      **options: those of ``nnx.Conv``, by name: padding, input_dilation, kernel_dilation,
+        feature_group_count, use_bias, mask, dtype, param_dtype, precision, kernel_init, bias_init,
+        conv_general_dilated, promote_dtype, preferred_element_type, kernel_metadata, bias_metadata.
+        A mask holds for ``B`` as for the kernel: the one that the layer is made or converted with.
       rule, rngs: as in ``Linear``.
 
     Attributes: ``kernel`` and ``feedback`` of shape ``(*kernel_size, in / groups, out)``, ``bias``
@@ -54,9 +54,10 @@ class ConvTranspose(Ruled, nnx.ConvTranspose):
 
     Args:
       in_features, out_features, kernel_size, strides: as in ``nnx.ConvTranspose``.
-      padding, kernel_dilation, use_bias, mask, dtype, param_dtype, precision, kernel_init,
-        bias_init, transpose_kernel, promote_dtype, preferred_element_type, kernel_metadata,
-        bias_metadata: as in ``nnx.ConvTranspose``, by name. A mask holds for ``B`` as for the kernel.
+      **options: those of ``nnx.ConvTranspose``, by name: padding, kernel_dilation, use_bias, mask,
+        dtype, param_dtype, precision, kernel_init, bias_init, transpose_kernel, promote_dtype,
+        preferred_element_type, kernel_metadata, bias_metadata. A mask holds for ``B`` as for the
+        kernel.
       rule, rngs: as in ``Linear``.
 
     Attributes: as in ``Conv``. The rule and ``B`` lie in ``product``, a ``Product``.

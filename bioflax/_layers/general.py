@@ -16,9 +16,9 @@ class LinearGeneral(Ruled, nnx.LinearGeneral):
 
     Args:
       in_features, out_features: numbers of units, for each axis.
-      axis, batch_axis, use_bias, dtype, param_dtype, kernel_init, bias_init, precision,
-        promote_dtype, dot_general, dot_general_cls, preferred_element_type, kernel_metadata,
-        bias_metadata: as in ``nnx.LinearGeneral``, by name.
+      **options: those of ``nnx.LinearGeneral``, by name: axis, batch_axis, use_bias, dtype,
+        param_dtype, kernel_init, bias_init, precision, promote_dtype, dot_general, dot_general_cls,
+        preferred_element_type, kernel_metadata, bias_metadata.
       rule, rngs: as in ``Linear``.
 
     Attributes: ``kernel`` and ``feedback`` of shape ``(*batch, *in_features, *out_features)``,
@@ -58,8 +58,8 @@ class Einsum(Ruled, nnx.Einsum):
 
     Args:
       einsum_str, kernel_shape, bias_shape: as in ``nnx.Einsum``.
-      dtype, param_dtype, precision, kernel_init, bias_init, promote_dtype, einsum_op,
-        preferred_element_type, kernel_metadata, bias_metadata: as in ``nnx.Einsum``, by name.
+      **options: those of ``nnx.Einsum``, by name: dtype, param_dtype, precision, kernel_init,
+        bias_init, promote_dtype, einsum_op, preferred_element_type, kernel_metadata, bias_metadata.
       rule, rngs: as in ``Linear``.
 
     Attributes: ``kernel`` and ``feedback`` of shape ``kernel_shape``, ``bias``, ``rule``. The rule

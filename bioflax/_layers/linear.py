@@ -13,9 +13,9 @@ class Linear(Ruled, nnx.Linear):
 
     Args:
       in_features, out_features: numbers of units.
-      use_bias, dtype, param_dtype, precision, kernel_init, bias_init, dot_general, promote_dtype,
-        preferred_element_type, kernel_metadata, bias_metadata: as in ``nnx.Linear``, by name. A
-        ``dot_general`` of your own is the one whose error goes through ``B``.
+      **options: those of ``nnx.Linear``, by name: use_bias, dtype, param_dtype, precision,
+        kernel_init, bias_init, dot_general, promote_dtype, preferred_element_type, kernel_metadata,
+        bias_metadata. A ``dot_general`` of your own is the one whose error goes through ``B``.
       rule: where ``B`` comes from; default ``FeedbackAlignment()``.
       rngs: streams ``params`` and ``feedback``. With ``nnx.Rngs(params=0, feedback=1)`` the forward
         weights are those of ``nnx.Linear(..., rngs=nnx.Rngs(params=0))``.

@@ -10,9 +10,9 @@ class SimpleCell(Composite, nnx.SimpleCell):
 
     Args:
       in_features, hidden_features: numbers of units.
-      dtype, param_dtype, carry_init, residual, activation_fn, kernel_init, recurrent_kernel_init,
-        bias_init, promote_dtype, keep_rngs, kernel_metadata, recurrent_kernel_metadata,
-        bias_metadata: as in ``nnx.SimpleCell``, by name.
+      **options: those of ``nnx.SimpleCell``, by name: dtype, param_dtype, carry_init, residual,
+        activation_fn, kernel_init, recurrent_kernel_init, bias_init, promote_dtype, keep_rngs,
+        kernel_metadata, recurrent_kernel_metadata, bias_metadata.
       rule, rngs: as in ``Linear``.
 
     >>> cell = SimpleCell(3, 4, rngs=nnx.Rngs(0))
@@ -26,9 +26,9 @@ class LSTMCell(Composite, nnx.LSTMCell):
 
     Args:
       in_features, hidden_features: numbers of units.
-      gate_fn, activation_fn, kernel_init, recurrent_kernel_init, bias_init, dtype, param_dtype,
-        carry_init, promote_dtype, keep_rngs, kernel_metadata, recurrent_kernel_metadata,
-        bias_metadata: as in ``nnx.LSTMCell``, by name.
+      **options: those of ``nnx.LSTMCell``, by name: gate_fn, activation_fn, kernel_init,
+        recurrent_kernel_init, bias_init, dtype, param_dtype, carry_init, promote_dtype, keep_rngs,
+        kernel_metadata, recurrent_kernel_metadata, bias_metadata.
       rule, rngs: as in ``Linear``.
     """
 
@@ -38,9 +38,9 @@ class OptimizedLSTMCell(Composite, nnx.OptimizedLSTMCell):
 
     Args:
       in_features, hidden_features: numbers of units.
-      gate_fn, activation_fn, kernel_init, recurrent_kernel_init, bias_init, dtype, param_dtype,
-        carry_init, promote_dtype, keep_rngs, kernel_metadata, recurrent_kernel_metadata,
-        bias_metadata: as in ``nnx.OptimizedLSTMCell``, by name.
+      **options: those of ``nnx.OptimizedLSTMCell``, by name: gate_fn, activation_fn, kernel_init,
+        recurrent_kernel_init, bias_init, dtype, param_dtype, carry_init, promote_dtype, keep_rngs,
+        kernel_metadata, recurrent_kernel_metadata, bias_metadata.
       rule, rngs: as in ``Linear``.
     """
 
@@ -50,8 +50,8 @@ class GRUCell(Composite, nnx.GRUCell):
 
     Args:
       in_features, hidden_features: numbers of units.
-      gate_fn, activation_fn, kernel_init, recurrent_kernel_init, bias_init, dtype, param_dtype,
-        carry_init, promote_dtype, keep_rngs, kernel_metadata, recurrent_kernel_metadata,
-        bias_metadata: as in ``nnx.GRUCell``, by name.
+      **options: those of ``nnx.GRUCell``, by name: gate_fn, activation_fn, kernel_init,
+        recurrent_kernel_init, bias_init, dtype, param_dtype, carry_init, promote_dtype, keep_rngs,
+        kernel_metadata, recurrent_kernel_metadata, bias_metadata.
       rule, rngs: as in ``Linear``.
     """

@@ -525,8 +525,8 @@ def test_layers_stacked_twice_by_vmap_have_draws_of_their_own_too():
 def test_layers_show_all_options_of_flax_and_the_rule(name):
     """In the text of ``help``: those given by position first and in their order, each once."""
     text = inspect.getdoc(getattr(bioflax, name)).partition("Args:")[2].partition("\n\n")[0]
-    entries = re.findall(r"^  (\w+(?:,\s+\w+)*):", text, re.MULTILINE)
-    shown = [option for entry in entries for option in re.split(r",\s+", entry)]
+    entries = re.finditer(r"^  (\w+(?:, \w+)*):|by name: (\w+(?:,\s+\w+)*)\.", text, re.MULTILINE)
+    shown = [name for entry in entries for name in re.split(r",\s+", entry[1] or entry[2])]
     _, *flax = inspect.signature(getattr(nnx, name).__init__).parameters.values()
     by_place = [p.name for p in flax if p.kind is not p.KEYWORD_ONLY]
     assert shown[: len(by_place)] == by_place

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.workflow import local_slurm
@@ -73,15 +74,26 @@ def finish(checkout, process: subprocess.Popen) -> None:
 def made(checkout) -> dict[str, bytes]:
     """All that is computed. A run's manifest says when and where, and is no result."""
     results = checkout.folder / "results" / "quick" / "tiny"
-    return {
+    files = {
         str(path.relative_to(results)): path.read_bytes()
         for path in sorted(results.rglob("*"))
-        if path.is_file() and not path.match("runs/*/*.json")
+        if path.is_file() and not path.match("runs/*/*")
     }
+    return files | numbers(results, "*")
 
 
 def the_cells(checkout) -> dict[str, bytes]:
-    return {name: bits for name, bits in made(checkout).items() if name.startswith("runs/line/")}
+    return numbers(checkout.folder / "results" / "quick" / "tiny", "line")
+
+
+def numbers(results: Path, experiment: str) -> dict[str, bytes]:
+    """The arrays of an experiment's runs, without what tells of the process."""
+    found = {}
+    for path in sorted(results.glob(f"runs/{experiment}/*.npz")):
+        with np.load(path) as run:
+            for name in set(run.files) - {"manifest", "sha256"}:
+                found[f"{path.relative_to(results)}: {name}"] = run[name].tobytes()
+    return found
 
 
 def test_a_cluster_makes_every_file_of_a_local_run_bit_for_bit_in_a_job_for_cells_and_one_for_plots(
