@@ -4,6 +4,8 @@ import jax
 import pytest
 
 
+# First, for pytest-xdist reads the groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # The workflow's tests share one finished run, which is made once a process.
