@@ -96,7 +96,9 @@ def lacking() -> str:
 
 @contextmanager
 def cluster(cpus: int = 2) -> Iterator[Slurm]:
-    """A cluster with a number of CPUs, for as long as the block runs."""
+    """A cluster with a number of CPUs, for as long as the block runs. Two at once cannot be."""
+    if reason := lacking():
+        raise RuntimeError(reason)
     with ExitStack() as stack:
         # Munge runs as its own user, who cannot enter a folder of mode 700.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
