@@ -55,8 +55,10 @@ for handler in logger.handlers:
 # Seconds each: a cluster would take longer to start them.
 localrules:
     all,
+    arrays,
     check,
     judge,
+    overview,
     summarize,
     tabulate,
     verdicts,
