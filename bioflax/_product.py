@@ -14,7 +14,7 @@ from bioflax._rules.base import Layer, Rule
 from bioflax._tap import tapped
 
 
-class Product(nnx.Pytree):
+class Product(nnx.Module):
     """A product of an input and a kernel whose error can be sent back through other weights.
 
     Forward ``y = op(x, W)``. Backward ``dx = op(., B)' dy``, ``dW = op(x, .)' dy`` with the ``B`` of
@@ -47,8 +47,7 @@ class Product(nnx.Pytree):
 
     Attributes: ``op``; ``kernel``; ``rule``; ``feedback``, what the rule keeps (``B``), or None.
 
-    It is a node of the model's graph, as a module is, but ``nnx.iter_modules`` does not list it: the
-    layers of a model are those that Flax knows.
+    It is a module of its own inside the layer: ``nnx.iter_modules`` and ``nnx.tabulate`` list it.
 
     Raises:
       TypeError: called without an input and a kernel in their places.
