@@ -22,7 +22,7 @@ from replications.harness.files import atomically
 from replications.harness.judging import verdicts
 from replications.harness.judging.end_table import end_table
 from replications.harness.judging.verdicts import VERDICTS, Judged
-from replications.harness.showing import origins, readme
+from replications.harness.showing import origins, plotting, readme, scoreboard
 from replications.harness.showing.markdown import table
 from replications.harness.showing.words import (
     OF_CLAIM,
@@ -88,7 +88,8 @@ def write_scoreboard(store: Store) -> None:
 
     picture = f"![{overview.NAME}]({_picture(store.overview('png'), store)})"
     score = readme.score(store, f"../{readme.PAGE}")
-    markdown = "\n\n".join(["# The score at full scale", picture, overview.CAPTION, score])
+    tally = scoreboard.tally(scoreboard.accepted_scores(store))
+    markdown = "\n\n".join(["# The score at full scale", tally, picture, overview.CAPTION, score])
     whole = page("The score", markdown, store)
     body = whole.split("<body>", 1)[1].rsplit("</body>", 1)[0]
     # Links lead out of the report, where nothing lies beside it.
@@ -162,9 +163,8 @@ def _claim(
         yield f"Without power: {claim['control']}, passes as well."
     yield table(PART_HEADS, [_part(paper, part, _verdict(part)) for part in claim["parts"]])
     for name, figure in _pictures_of(paper).items():
-        files = [store.figure(preset, paper, name, suffix) for suffix in ("png", "svg")]
-        there = [file for file in files if file.exists()]
-        if claim["id"] not in figure.claims or not there:
+        there = _drawn(paper, name, figure, preset, store) if claim["id"] in figure.claims else []
+        if not there:
             continue
         if name in drawn:
             yield f"Picture: {name}, above."
@@ -172,6 +172,14 @@ def _claim(
         drawn.add(name)
         yield f"![{name}]({_picture(there[0], store)})"
         yield figure.caption
+
+
+def _drawn(paper: str, name: str, figure: figures.Figure, preset: str, store: Store) -> list[Path]:
+    """The files of a figure; at full scale, of what quick runs as it is, quick's."""
+    alike = preset == "full" and plotting.of_quick(paper, figure, store)
+    presets = [preset, "quick"] if alike else [preset]
+    files = [store.figure(p, paper, name, suffix) for p in presets for suffix in ("png", "svg")]
+    return [file for file in files if file.exists()]
 
 
 def _pictures_of(paper: str) -> dict[str, figures.Figure]:
