@@ -37,7 +37,9 @@ def test_its_example_is_short_and_runs(capsys):
     assert len([line for line in example.splitlines() if line]) <= 12
     assert {"bioflax.convert(", "bioflax.alignment("} <= set(re.findall(r"bioflax\.\w+\(", example))
     exec(compile(example, "README.md", "exec"), {})
-    assert "layers/0" in capsys.readouterr().out
+    printed = re.search(r"'layers/0': Array\((\d+\.\d+)", capsys.readouterr().out)
+    said = re.search(r"hidden error: (\d+) degrees", example)
+    assert float(printed[1]) == pytest.approx(int(said[1]), abs=1)
 
 
 def test_the_harness_understands_its_commands():

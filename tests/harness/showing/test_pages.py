@@ -1,14 +1,19 @@
 """Verdicts and the ends of training as pages."""
 
+import copy
 import json
 from math import nan
 
-from replications.harness.judging.verdicts import judge
+import pytest
+
+from figures import Figure
+from replications.harness.judging.verdicts import gather, judge
+from replications.harness.showing import pages
 from replications.harness.showing.pages import write_summary, write_verdicts
 from replications.harness.showing.words import interval_of
 from replications.harness.tables import write_table
 from tests.harness.judging.made_up import errors, judged
-from tests.harness.papers import CLAIM, write_toy
+from tests.harness.papers import CLAIM, TOY, write_paper, write_toy
 
 
 def save(store, table):
@@ -57,6 +62,23 @@ def test_the_numbers_of_a_papers_table_have_a_table_of_their_own(tmp_path):
     text = store.all_verdicts("quick", "md").read_text()
     assert "### Numbers of the paper: 1 agrees" in text
     assert "| ✔ agrees | Table 1, row 1 (A) | percent test error of a at the end | 2.1 |" in text
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_at_full_scale_what_quick_runs_as_it_is_has_quick_s_picture(tmp_path, monkeypatch, alike):
+    figure = Figure(lambda tables, published: None, ("toy",), "How a ends.", claims=("T1",))
+    monkeypatch.setattr(pages, "_pictures_of", lambda paper: {"ends": figure})
+    paper = copy.deepcopy(TOY)
+    paper["experiments"]["toy"]["presets"]["full"] = None if alike else {"seeds": 5}
+    store = write_paper(tmp_path, paper, {"claims": [CLAIM]})
+    picture = store.figure("quick", "toy", "ends", "png")
+    picture.parent.mkdir(parents=True)
+    picture.touch()
+    write_table(store.table("full", "toy", "toy"), errors(a=[0.1] * 4, b=[0.5] * 4))
+    judge("toy", "full", store)
+    text = pages.verdicts_markdown(gather(["toy"], "full", store), "full", store)
+    assert ("![ends](quick/toy/figures/ends.png)" in text) == alike
+    assert ("How a ends." in text) == alike
 
 
 def test_what_one_run_or_the_worst_of_runs_comes_to_has_no_interval():
