@@ -44,6 +44,7 @@ table { border-collapse: collapse; margin: 0.5em 0 1.5em; font-size: 13px; }
 th, td { border-bottom: 1px solid #ddd; padding: 0.3em 0.7em; text-align: left; vertical-align: top; }
 th { border-bottom: 2px solid #888; }
 td { font-variant-numeric: tabular-nums; }
+td:first-child { white-space: nowrap; }
 img { max-width: 100%; display: block; margin: 0.5em 0; }
 h2 { border-top: 2px solid #222; padding-top: 0.6em; margin-top: 2em; }
 h3 { margin-bottom: 0.2em; }
@@ -94,6 +95,8 @@ def write_scoreboard(store: Store) -> None:
     body = whole.split("<body>", 1)[1].rsplit("</body>", 1)[0]
     # Links lead out of the report, where nothing lies beside it.
     body = re.sub(r"<a href=[^>]*>(.*?)</a>", r"\1", body)
+    # docutils refuses lines of more than 10,000 characters; browsers pass over a line's end in a picture.
+    body = re.sub(rf"[\w+/]{{{_LINE}}}", r"\g<0>\n", body)
     lines = "\n".join(f"   {line}" for line in body.splitlines())
     for suffix, text in (
         ("md", markdown + "\n"),
@@ -104,9 +107,13 @@ def write_scoreboard(store: Store) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
+_LINE = 4000
 _TABLES = (
     "td, th { padding: 0.2em 0.6em; border-bottom: 1px solid #ddd; vertical-align: top; } "
-    "img { max-width: 100%; }"
+    "img { max-width: 100%; } "
+    # Snakemake would give the text half a page, cut off its top, and lay its graph of rules over the rest.
+    ".prose.max-w-lg { max-width: 62rem; } .h-screen:has(#rulegraph) { align-items: flex-start; } "
+    "div:has(> #rulegraph) { flex-direction: column; }"
 )
 _MORE = """*Claims*: every claim with its pictures, the published numbers, ours, interval, n and the margin that
 was set in advance; every number leads to its command, seeds, commit and machine. Each paper has its

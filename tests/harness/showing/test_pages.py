@@ -1,16 +1,21 @@
 """Verdicts and the ends of training as pages."""
 
+import base64
 import copy
 import json
+import random
+import re
 from math import nan
 
 import pytest
+from docutils.core import publish_parts
 
 from figures import Figure
 from replications.harness.judging.verdicts import gather, judge
 from replications.harness.showing import pages
 from replications.harness.showing.pages import write_summary, write_verdicts
 from replications.harness.showing.words import interval_of
+from replications.harness.store import Store
 from replications.harness.tables import write_table
 from tests.harness.judging.made_up import errors, judged
 from tests.harness.papers import CLAIM, TOY, write_paper, write_toy
@@ -99,3 +104,18 @@ def test_a_summary_lists_where_every_arm_ends(tmp_path):
     )
     assert cells in page
     assert "<td>1</td>" in page.split("<td>b</td>")[1], "one run of b diverged"
+
+
+def test_the_report_opens_on_the_score_and_the_picture(tmp_path):
+    store = Store(tmp_path)
+    store.overview("png").parent.mkdir(parents=True)
+    picture = random.Random(0).randbytes(300_000)
+    store.overview("png").write_bytes(picture)
+    pages.write_scoreboard(store)
+    text = store.scoreboard("rst").read_text()
+    # As Snakemake does it, to which an error is a line of the page.
+    html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+    assert "reproduced" in html
+    (shown,) = re.findall(r'src="data:image/png;base64,([^"]+)"', html)
+    assert base64.b64decode(re.sub(r"\s", "", shown)) == picture
+    assert base64.b64encode(picture).decode() in store.scoreboard("html").read_text()
