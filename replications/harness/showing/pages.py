@@ -152,7 +152,7 @@ def verdicts_markdown(judged: Judged, preset: str, store: Store = Store()) -> st
                 rows.append([cells[0], f"{number['place']} ({number['certainty']})", *cells[1:]])
             sections.append(table(heads, rows))
             used[paper] += [one["parts"][0]["experiment"] for one in numbers]
-    sections.append("## Where the numbers come from")
+    sections += ["## Where the numbers come from", origins.CHECK if preset == "full" else ""]
     sections += [origins.listed(paper, names, preset, store) for paper, names in used.items()]
     return "\n\n".join(part for part in sections if part) + "\n"
 
