@@ -89,7 +89,10 @@ def numbers(paper: str, store: Store = Store()) -> str:
     text = (
         f"{legend()} *Again*: recollected, and full scale agrees with it. **Bare**: recollected, and "
         "nothing here supports it: look it up before you rely on the difference. A verdict in the last "
-        "columns counts both spreads; **out**: print lies outside our 95 % interval."
+        "columns counts both spreads; **out**: print lies outside our 95 % interval.\n\n"
+        "To check a row of full scale, train the first pass of one of its seeds again and compare every digit "
+        "(blanks are underscores): "
+        f"`python -m replications verify {paper} EXPERIMENT RULE --passes 1 --sample 1`."
     )
     return f"{table(NUMBER_HEADS, rows)}\n\n{text}"
 
