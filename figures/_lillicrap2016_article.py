@@ -1,5 +1,6 @@
 """The pictures of the 2016 article's own figures: printed curves in the axes of ours, at their own x."""
 
+from math import ceil, floor, isfinite, log10
 from typing import TYPE_CHECKING
 
 from figures import Figure, PublishedValues, Tables, style
@@ -25,6 +26,7 @@ DEPTH = (
     Look("feedback_alignment_4_frozen", "the same, first layer frozen", ":", published=False),
     SHALLOW,
 )
+LEARNERS = {look.arm: look for look in DEPTH[:4]}
 LAYERS = ("input", "hidden_1", "hidden_2", "hidden_3", "readout")
 DIAMONDS = "diamonds: published"
 QUARTILES, SD = "median and quartiles", "mean ± 1 SD"
@@ -80,7 +82,7 @@ def _angle(axes: "Axes", label: str, x: str) -> None:
 def rates(tables: Tables, published: PublishedValues) -> "Drawing":
     """What the learning rate decides on the linear task: the error after 2,000 examples."""
     table = tables["linear_search"]
-    figure, panels = style.panels(4, style.PAGE, 2.4, sharey=True)
+    figure, panels = style.panels(4, style.PAGE, 2.4)
     drawn = []
     for axes, look in zip(panels, LINEAR, strict=True):
         arms = {float(a.rsplit("_", 1)[1]): a for a in set(table.arm) if a.startswith(look.arm)}
@@ -94,11 +96,19 @@ def rates(tables: Tables, published: PublishedValues) -> "Drawing":
         number = 10 ** published["linear", look.arm, "test_nse"].number
         axes.axhline(number, color=look.colour, linewidth=0.8, linestyle=(0, (4, 2)))
         axes.set_xscale("log")
+        # Each rule has decades of its own.
+        decades = range(
+            floor(log10(min(number, *(low for low in low if low > 0)))),
+            ceil(log10(max(number, *(high for high in high if isfinite(high))))) + 1,
+        )
+        axes.set_yscale("log")
+        axes.set_yticks([10.0**d for d in decades[:: ceil(len(decades) / 5)]])
+        axes.set_ylim(10.0 ** decades[0], 10.0 ** decades[-1])
         axes.minorticks_off()
         axes.set_xticks(x, [f"{rate:g}" for rate in x])
         axes.margins(x=0.08)
         axes.set_xlabel("learning rate")
-    _nse(panels[0])
+    panels[0].set_ylabel("test error (NSE)")
     style.legend(figure, [look._replace(published=False) for look in LINEAR], columns=4)
     source = _certainty(published, "linear", "test_nse").replace("diamonds", "dashed lines")
     style.footer(figure, style.seeds(*drawn), QUARTILES, source)
@@ -131,17 +141,25 @@ def digits(tables: Tables, published: PublishedValues) -> "Drawing":
 def depth(tables: Tables, published: PublishedValues) -> "Drawing":
     """Fig. 3d: nets with one and two hidden layers, taught by the printed teacher."""
     table = tables["depth"]
-    figure, panels = style.panels(2, style.PAGE, 2.9, sharex=True, sharey=True)
-    drawn = []
-    names = {"test_nse_variance": "variance", "test_nse": "length"}
-    for axes, (measure, label) in zip(panels, names.items(), strict=True):
-        for look in DEPTH:
-            drawn.append(style.runs(table, look.arm, measure))
-            style.trace(axes, drawn[-1], look, "quartiles", unit=1e5)
-            if measure == "test_nse_variance":
-                printed(axes, look, published, "depth", measure, end=395_000, unit=1e5)
-        _nse(axes, f"test error (NSE by {label})")
+    figure, (error, end) = style.panels(2, style.PAGE, 2.9)
+    drawn = [style.runs(table, look.arm, "test_nse_variance").iloc[1:] for look in DEPTH]
+    for look, runs in reversed(list(zip(DEPTH, drawn, strict=True))):
+        # The frozen nets end on the shallow one, whose line is the broader and lies below.
+        style.trace(error, runs, look, "quartiles", unit=1e5, width=3 if look == SHALLOW else 1.3)
+        printed(error, look, published, "depth", "test_nse_variance", end=395_000, unit=1e5)
+    deep = [runs for look, runs in zip(DEPTH, drawn, strict=True) if look.arm in LEARNERS]
+    for look, runs in zip(LEARNERS.values(), deep, strict=True):
+        style.trace(end, runs, look, "quartiles", unit=1e5)
+        printed(end, look, published, "depth", "test_nse_variance", end=395_000, unit=1e5)
+    for axes in (error, end):
         axes.set_xlabel("examples (10⁵)")
+    _nse(error, "test error (NSE by variance)")
+    error.set_xscale("log")
+    style.ticks_of_log(error)
+    last = float(drawn[0].index[-1]) / 1e5
+    tops = [float(style.band(runs, "quartiles").high.iloc[len(runs) // 3 :].max()) for runs in deep]
+    end.set(xlim=(0, 1.04 * last), ylim=(-0.03 * max(tops), 1.08 * max(tops)))
+    end.set_ylabel("test error, the end")
     style.legend(figure, DEPTH, columns=3)
     source = _certainty(published, "depth", "test_nse_variance")
     style.footer(figure, style.seeds(*drawn), QUARTILES, source)
@@ -155,9 +173,12 @@ def function_of_depth(tables: Tables, published: PublishedValues) -> "Drawing":
     table = tables["nonlinear_search"]
     figure, (axes,) = style.panels(1, style.COLUMN, 3.2)
 
-    def end(arm: str) -> float:
-        logs = np.log(style.runs(table, arm, "test_nse"))
-        return float(np.exp(style.band(logs, "sd").centre.iloc[-1]))
+    def ratio(one: str, other: str) -> list[float]:
+        """Of the errors at the end, seed by seed: the geometric mean, and one SD of it down and up."""
+        logs = np.log(style.runs(table, one, "test_nse")) - np.log(
+            style.runs(table, other, "test_nse")
+        )
+        return [float(np.exp(edge.iloc[-1])) for edge in style.band(logs, "sd")]
 
     drawn = []
     for scale in ("0.18", "0.2", "0.22", "0.25"):
@@ -165,9 +186,13 @@ def function_of_depth(tables: Tables, published: PublishedValues) -> "Drawing":
             f"{arm}_teacher_{scale}" for arm in ("backprop_3", "backprop_4", "feedback_alignment_4")
         )
         drawn.append(style.runs(table, ours, "test_nse"))
-        x, y = end(three) / end(four), end(ours) / end(four)
+        (left, x, right), (low, y, high) = ratio(three, four), ratio(ours, four)
+        axes.plot([left, right], [y, y], color=FEEDBACK.colour, linewidth=0.9)
+        axes.plot([x, x], [low, high], color=FEEDBACK.colour, linewidth=0.9)
         axes.plot(x, y, "o", color=FEEDBACK.colour)
-        axes.annotate(scale, (x, y), xytext=(4, 4), textcoords="offset points")
+        # The first two lie near each other: the name of one above its dot, of the other below.
+        aside, side = ((-4, -10), "right") if scale == "0.18" else ((4, 4), "left")
+        axes.annotate(scale, (x, y), xytext=aside, textcoords="offset points", ha=side)
     said = {arm: published["depth", arm, "test_nse_variance"].number for arm in (
         "backprop_3", "backprop_4", "feedback_alignment_4")}  # fmt: skip
     x = said["backprop_3"] / said["backprop_4"]
@@ -175,8 +200,8 @@ def function_of_depth(tables: Tables, published: PublishedValues) -> "Drawing":
     axes.plot(x, y, linestyle="none", **FEEDBACK.diamond)
     axes.axhline(1, color=style.FAINT, linewidth=0.8, zorder=0)
     axes.set(xscale="log", yscale="log")
-    axes.set_xticks([1, 2, 5, 10], ["1", "2", "5", "10"])
-    axes.set_yticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
+    axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    axes.set_yticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
     axes.minorticks_off()
     axes.margins(0.12)
     axes.set_xlabel("backprop's error, 3 layers over 4")
@@ -184,7 +209,7 @@ def function_of_depth(tables: Tables, published: PublishedValues) -> "Drawing":
     style.footer(
         figure,
         style.seeds(*drawn),
-        "geometric means at the end",
+        "geometric means at the end, ± 1 SD over seeds",
         "numbers: scale of the teacher",
         _certainty(published, "depth", "test_nse_variance").replace("diamonds", "diamond"),
     )
@@ -253,7 +278,7 @@ def rasters(tables: Tables, published: PublishedValues) -> "Drawing":
         figure,
         "one run",
         "two test images one after the other, nothing learns meanwhile",
-        "potential and modulatory signal of one unit of hidden layer 2",
+        "potential and modulatory signal: one unit of hidden layer 2",
     )
     return figure
 
@@ -366,9 +391,9 @@ FIGURES = {
         depth,
         ("depth",),
         "Fig. 3d of the article, with the printed scale of the teacher (0.5): nets with one and two "
-        "hidden layers learn a tanh net's map. Error on held-out examples, a, normalised by the targets' "
-        "variance, as the article says, with the printed curves as diamonds; b, by their squared length. "
-        "Median and quartiles over seeds.",
+        "hidden layers learn a tanh net's map. a, Error on held-out examples, over the targets' variance, as "
+        "the article says: median and quartiles over seeds; diamonds, the printed curves. b, The nets that "
+        "learn in every layer, on an axis of its own.",
         claims=("L7-printed", "L7-frozen"),
     ),
     "fig3_function": Figure(

@@ -123,8 +123,8 @@ def two_scales(axes: "Axes", points: Mapping[float, float]) -> None:
     axes.axvline(values[1], color=style.TEXT, linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)
 
 
-def legend(figure: "Figure", rules: Iterable[str], columns: int) -> None:
-    """The rules' colours, and what is ours and what the paper's."""
+def legend(figure: "Figure", rules: Iterable[str], columns: int, published: bool = True) -> None:
+    """The rules' colours, and what is ours and what the paper's, where there is any of it."""
     from matplotlib.lines import Line2D
 
     handles = [
@@ -133,7 +133,7 @@ def legend(figure: "Figure", rules: Iterable[str], columns: int) -> None:
             [], [], color=style.TEXT, marker="D", markerfacecolor="white", markersize=4.2, markeredgewidth=0.8,
             linestyle="none", label="published (bar: its SD)",
         ),
-    ]  # fmt: skip
+    ][: 1 + published]  # fmt: skip
     for rule in rules:
         handles.append(
             Line2D(

@@ -125,6 +125,7 @@ def period(tables: Tables, published: PublishedValues) -> "Drawing":
     names = ("xor", "encoder_4_2_4", "encoder_8_3_8")
     titles = ("XOR, 2-2-1", "4-2-4 encoder", "8-3-8 encoder")
     for axes, name, title, letter in zip(panels, names, titles, "abc", strict=True):
+        first = []
         for look in PERIOD:
             runs = style.runs(tables[name], look.arm, "test_error", x="epoch")
             drawn.append(runs)
@@ -134,7 +135,11 @@ def period(tables: Tables, published: PublishedValues) -> "Drawing":
             label = f"{SHORT[look.arm]}: {solved.at_the_end}, {time}"
             share = 100 * solved.share
             axes.plot(share.index, share, color=look.colour, label=label, drawstyle="steps-post")
+            first += [float(epoch) for epoch in share.index[share > 0][:1]]
         axes.set_xscale("log")
+        # From a little before the first run is solved.
+        axes.set_xlim(min(first) / 2.5, 1.05 * share.index[-1])
+        style.ticks_of_log(axes)
         axes.set_xlabel("epochs")
         axes.set_ylim(0, 104)
         axes.set_yticks(range(0, 101, 25))
@@ -173,10 +178,16 @@ def akrout(experiment: str, per_pass: int, tables: Tables, published: PublishedV
             style.trace(axes, style.runs(table, look.arm, measure, layer), look, "sd")
     looks = {look.arm: look for look in AKROUT}
     sources, late = [], []
+    places_of = {key: _place(key, PASSES * per_pass) for key in published if key[0] == experiment}
     for (where, arm, measure), value in published.items():
         if where == experiment:
-            name, _, after = measure.partition("@")
-            step = float(after or PASSES * per_pass)
+            name, step = places_of[where, arm, measure]
+            near = 0.1 if name == "test_error" else 3
+            crowded = arm in ASIDE and any(
+                place == (name, step) and abs(published[key].number - value.number) < near
+                for key, place in places_of.items()
+                if key[1] != arm
+            )
             for axes in places[name]:
                 # Two logs that end alike stand side by side.
                 style.published(
@@ -184,19 +195,20 @@ def akrout(experiment: str, per_pass: int, tables: Tables, published: PublishedV
                     looks[arm],
                     value.number,
                     x=step,
-                    stand=-(arm in ASIDE and name == "test_error"),
+                    stand=-crowded,
                 )
             sources.append(value)
             late += [value.number] if name == "test_error" else []
+    last = float(drawn[0].index[-1])
     for axes in (error, end, *panels):
         axes.set_xscale("log")
-        axes.set_xlim(9, 1.5 * PASSES * per_pass)
+        # A short run ends long before the logs do, whose later values lie outside.
+        axes.set_xlim(9, 1.5 * last)
         axes.set_xlabel("updates")
         style.ticks_of_log(axes)
     style.error_axis(error, "test", (1, 2, 5, 10, 20, 50, 100))
     if experiment != "mnist":
         error.set_ylim(40, 100)
-    last = float(drawn[0].index[-1])
     there = last >= PASSES * per_pass
     style.zoom(end, drawn, last, late if there else [], share=2.5)
     end.set_ylabel("test error (%), the end")
@@ -207,8 +219,15 @@ def akrout(experiment: str, per_pass: int, tables: Tables, published: PublishedV
         style.right_angle(axes)
     panels[0].set_ylabel("angle (°)")
     style.legend(figure, AKROUT, columns=3)
-    style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", style.sources(sources))
+    outside = [] if there else [f"the logs' ends, after {PASSES} passes, lie outside"]
+    style.footer(figure, style.seeds(*drawn), "mean ± 1 SD", style.sources(sources), *outside)
     return figure
+
+
+def _place(key: tuple[str, str, str], end: float) -> tuple[str, float]:
+    """The panel of a published value, and its update."""
+    name, _, after = key[2].partition("@")
+    return name, float(after or end)
 
 
 def synchronisation(tables: Tables, published: PublishedValues) -> "Drawing":
@@ -221,7 +240,11 @@ def synchronisation(tables: Tables, published: PublishedValues) -> "Drawing":
         accuracy = 1 - style.runs(table, look.arm, "test_error")
         drawn.append(accuracy)
         share = style.band(100 * accuracy / accuracy.iloc[-1], "sd").centre
-        angle = style.band(style.runs(table, look.arm, "weight_angle", "readout"), "sd").centre
+        angles = style.runs(table, look.arm, "weight_angle", "readout")
+        angle = style.band(angles, "sd").centre
+        for seed in angles:
+            own = 100 * accuracy[seed] / accuracy[seed].iloc[-1]
+            axes.plot(angles[seed], own, color=look.colour, linewidth=0.5, alpha=0.4)
         axes.plot(angle, share, look.line, color=look.colour, label=look.label)
         # A ring, which shows around another's dot at the same place.
         end: dict[str, Any] = {"markerfacecolor": "none", "markersize": 7} if look.half else {}
@@ -234,7 +257,13 @@ def synchronisation(tables: Tables, published: PublishedValues) -> "Drawing":
     axes.set_xlabel("angle between W and B at the readout (°)")
     axes.set_ylabel("accuracy (% of the final one)")
     figure.legend(loc="outside upper left", ncols=2)
-    style.footer(figure, style.seeds(*drawn), "means", "dots and ring: the end", "dashed: 90 %, 5°")
+    style.footer(
+        figure,
+        style.seeds(*drawn),
+        "thick: means, thin: each run",
+        "dots and ring: the end",
+        "dashed: 90 %, 5°",
+    )
     return figure
 
 

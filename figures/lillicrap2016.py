@@ -88,7 +88,8 @@ def mnist(tables: Tables, published: PublishedValues) -> "Drawing":
         curve = style.points_of(published, "digits", look.arm, "test_error", 100)
         curve = {x / 1e5: value for x, value in curve.items()}
         late += [value for x, value in curve.items() if last / 6 <= x <= last and look != SHALLOW]
-        for axes in (error, end):
+        # The shallow net ends far above the others: its end would hide theirs.
+        for axes in (error, end) if look != SHALLOW else (error,):
             style.trace(axes, drawn[-1].iloc[1:], look, "sd")
             style.published_curve(axes, look, curve)
             # The number of the text stands where the axes of the article's figure end.
@@ -254,8 +255,8 @@ def search(tables: Tables, published: PublishedValues) -> "Drawing":
         axes.minorticks_off()
         axes.set_xticks(x, [f"{one:g}" for one in x])
         axes.margins(x=0.06)
-        axes.set_ylim(bottom=0)
-        axes.locator_params(axis="y", nbins=5)
+        axes.margins(y=0.12)
+        axes.locator_params(axis="y", nbins=6)
         axes.set_xlabel(f"scale of the {label}")
         axes.legend()
     panels[0].set_ylabel("test error (%)")

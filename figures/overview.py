@@ -76,14 +76,14 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
     """Draw it from the end table of every paper."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(style.PAGE, 5.1))
-    across = {"top": 0.875, "bottom": 0.135}
+    figure = Figure(figsize=(style.PAGE, 5.4))
+    across = {"top": 0.882, "bottom": 0.128}
     empty = next(iter(ends.values())).iloc[:0]
     papers = ("lillicrap2016", "nokland2016", "kolen_pollack1994")
     lillicrap, nokland, kolen = (ends.get(paper, empty) for paper in papers)
 
     left = figure.add_gridspec(
-        3, 1, left=0.152, right=0.285, hspace=0.62, height_ratios=(4, 4, 5), **across
+        3, 1, left=0.152, right=0.285, hspace=0.78, height_ratios=(4, 4, 5), **across
     )
     linear, digits, nonlinear = (figure.add_subplot(left[i]) for i in range(3))
     for axes, experiment, measure, arms, title in (
@@ -96,7 +96,7 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
         _title(figure, axes, title, 0.005)
 
     middle = figure.add_gridspec(
-        2, 1, left=0.425, right=0.645, hspace=0.3, height_ratios=(11, 4.6), **across
+        2, 1, left=0.425, right=0.645, hspace=0.38, height_ratios=(11, 4.6), **across
     )
     table1, table2 = (figure.add_subplot(middle[i]) for i in range(2))
     for axes, models in ((table1, TABLE1), (table2, TABLE2)):
@@ -112,7 +112,7 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
     _title(figure, table2, "e  Table 2, CIFAR-10", 0.335)
 
     right = figure.add_gridspec(
-        2, 1, left=0.84, right=0.965, hspace=0.33, height_ratios=(5, 9), **across
+        2, 1, left=0.84, right=0.965, hspace=0.42, height_ratios=(5, 9), **across
     )
     errors, angles = (figure.add_subplot(right[i]) for i in range(2))
     dots.draw(errors, _by_arm(kolen, "mnist", "test_error", AKROUT))

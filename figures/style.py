@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from textwrap import fill
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from replications.harness.catalogue.rules import RULES, of_arm
@@ -227,11 +227,19 @@ def right_angle(axes: "Axes") -> None:
 
 
 def error_axis(axes: "Axes", name: str, ticks: tuple[float, ...]) -> None:
-    """A logarithmic axis of errors in percent, from the first of ``ticks`` to 100."""
+    """A logarithmic axis of errors in percent, between those of ``ticks`` that hold what is drawn.
+
+    A line at the lowest tick, and the diamonds near it, are seen whole.
+    """
+    left, right = axes.get_xlim()
+    points = [point for line in axes.get_lines() for point in line.get_xydata().tolist()]  # type: ignore[union-attr]
+    drawn = [y for x, y in points if left <= x <= right and y > 0]
+    low = max((tick for tick in ticks if tick <= min(drawn)), default=ticks[0])
+    high = min((tick for tick in ticks if tick >= max(drawn)), default=ticks[-1])
     axes.set_yscale("log")
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_ylim(ticks[0], 100)
+    axes.set_ylim(low * (low / high) ** 0.02, high)
     axes.set_ylabel(f"{name} error (%)")
 
 
@@ -254,10 +262,13 @@ def learning_curves(
     for one, drawn in zip(axes, (tests, tests, trained), strict=True):
         for look, errors in zip(looks, drawn, strict=True):
             width = 0.8 if one is axes[1] else 1.3
+            if one is axes[1] and look.shade:  # its colour alone tells it; dashes are lost in noise
+                look = look._replace(line="-")
             trace(one, errors.clip(lower=FLOOR), look, "sd", width=width)
         one.set_xlabel("passes")
         one.set_xscale("log")
-        one.set_xlim(0.9, 1.35 * passes)
+        # Room for the diamonds that stand aside.
+        one.set_xlim(0.9, 1.8 * passes)
         ticks_of_log(one)
     for one in axes[:2]:
         for stand, (look, value) in enumerate(said.items()):
@@ -278,10 +289,13 @@ def zoom(
     points: Iterable[float],
     share: float = 6,
 ) -> None:
-    """Limit ``axes`` to the end of what is drawn, from ``last / share`` on, and to the published ``points``."""
+    """Limit ``axes`` to the end of what is drawn, from ``last / share`` on, and to the published ``points``.
+
+    Up to one record in 50 may stand out: a single bad one would flatten all others.
+    """
     late = [one[one.index >= min(last, one.index[-1]) / share] for one in drawn]
-    lows = [float(band(one, "sd").low.min()) for one in late] + list(points)
-    highs = [float(band(one, "sd").high.max()) for one in late] + list(points)
+    lows = [sorted(band(one, "sd").low)[len(one) // 50] for one in late] + list(points)
+    highs = [sorted(band(one, "sd").high)[-1 - len(one) // 50] for one in late] + list(points)
     axes.set_xlim(0.9 * min(float(one.index[0]) for one in late), 1.35 * last)
     room = 0.06 * (max(highs) - min(lows))
     axes.set_ylim(min(lows) - room, max(highs) + room)
@@ -330,10 +344,13 @@ def sources(values: Iterable["Published"]) -> str:
 
 
 def footer(figure: "Figure", *parts: str) -> None:
-    """Small print below the axes: n, spread, sources. Wrapped to the figure's width."""
-    characters = int(figure.get_figwidth() * 18.5)
-    text = fill("; ".join(parts), characters)
-    figure.supxlabel(text, fontsize=7, color=TEXT, x=0.01, ha="left")
+    """Small print below the axes: n, spread, sources. In lines of one length, of the figure's width at most."""
+    text = "; ".join(parts)
+    width = int(figure.get_figwidth() * 18.5)
+    lines = wrap(text, width)
+    while len(shorter := wrap(text, width - 1)) == len(lines) > 1:
+        lines, width = shorter, width - 1
+    figure.supxlabel("\n".join(lines), fontsize=7, color=TEXT, x=0.01, ha="left")
 
 
 def applied() -> AbstractContextManager[None]:

@@ -133,9 +133,9 @@ def test_the_three_papers_are_cited():
     ]
 
 
-def test_the_readme_starts_with_the_two_commands():
+def test_the_first_commands_of_the_readme_are_the_two():
     readme = (ROOT / "README.md").read_text()
-    block = re.search(r"^```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    block = re.search(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     assert block
     first = [line.split("  #")[0].strip() for line in block[1].splitlines()]
     assert [line for line in first if line in COMMANDS] == COMMANDS

@@ -8,6 +8,7 @@ import pytest
 
 from replications.harness import command_line
 from replications.harness.declared import experiments
+from replications.harness.judging.accepted_verdicts import judged_as_accepted
 from replications.harness.showing import readme
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +37,9 @@ def test_its_example_is_short_and_runs(capsys):
     assert len([line for line in example.splitlines() if line]) <= 12
     assert {"bioflax.convert(", "bioflax.alignment("} <= set(re.findall(r"bioflax\.\w+\(", example))
     exec(compile(example, "README.md", "exec"), {})
-    assert "layers/0" in capsys.readouterr().out
+    printed = re.search(r"'layers/0': Array\((\d+\.\d+)", capsys.readouterr().out)
+    said = re.search(r"hidden error: (\d+) degrees", example)
+    assert float(printed[1]) == pytest.approx(int(said[1]), abs=1)
 
 
 def test_the_harness_understands_its_commands():
@@ -64,6 +67,29 @@ def test_its_snakemake_targets_are_papers_or_files_that_rules_make():
 
 def test_it_shows_the_accepted_score():
     assert readme.write(ROOT / "README.md", check=True), "run `python -m replications readme`"
+
+
+def test_what_it_says_is_reproduced_and_what_failed_is_so():
+    judged = {
+        claim["id"]: claim
+        for paper in experiments.papers()
+        for claim in judged_as_accepted(paper, "full")["claims"]
+    }
+    said = re.search(r"\*\*Reproduced:\*\*(.*?)\*\*Failed:\*\*(.*?)\n\n", TEXT, re.DOTALL)
+    good, bad = (set(re.findall(r"\b[LNK]\d[\w-]*", part)) for part in said.groups())
+    assert good
+    for name in good:
+        assert (judged[name]["verdict"], judged[name]["power"]) == ("reproduced", True)
+        assert not judged[name]["identity"]
+    assert bad == {name for name, one in judged.items() if one["verdict"] == "not reproduced"}
+
+
+def test_what_it_is_its_picture_and_its_example_come_before_any_command():
+    sentence, picture, example, score, command = (
+        TEXT.index(part)
+        for part in ("Learning without", "![", "```python", "## The score", "```sh")
+    )
+    assert sentence < picture < example < score < command
 
 
 def test_the_tables_of_the_papers_pages_are_the_accepted_ones():

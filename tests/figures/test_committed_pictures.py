@@ -2,6 +2,7 @@
 
 import io
 
+import matplotlib.text
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +10,7 @@ from PIL import Image
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
 from replications.harness.showing import plotting, readme
-from replications.harness.store import ROOT, Store
+from replications.harness.store import PRESETS, ROOT, Store
 
 STORE = Store(ROOT / "results")
 PICTURES = [(paper, one) for paper in experiments.papers() for one in readme.pictures(paper)]
@@ -49,18 +50,57 @@ def test_a_kept_picture_is_the_one_that_is_drawn_today(paper, picture):
     assert_same(plotting.draw(paper, picture.name, tables, STORE), picture.file, 300)
 
 
-@pytest.mark.parametrize(("paper", "picture"), PICTURES, ids=lambda one: getattr(one, "name", one))
-def test_its_type_is_of_seven_points_or_more_at_print_width(paper, picture):
-    import matplotlib.text
+DRAWN = [
+    (paper, preset, name)
+    for paper in experiments.papers()
+    for preset in PRESETS
+    for name in plotting.drawable(paper, preset, accepted=preset == "full")
+]
 
-    accepted = picture.preset == "full"
+
+@pytest.fixture(scope="module")
+def drawing(request):
+    """One figure of the suite: of the accepted records, or of a quick run where there is one."""
+    paper, preset, name = request.param
+    accepted = preset == "full"
     try:
-        tables = plotting.tables_of(paper, picture.name, picture.preset, STORE, accepted)
+        tables = plotting.tables_of(paper, name, preset, STORE, accepted)
     except UserError as error:
+        assert not accepted, "accepted records are in the repository"
         pytest.skip(f"needs a quick run: {error}")
-    drawing = plotting.draw(paper, picture.name, tables, STORE)
-    sizes = {
-        text.get_fontsize() for text in drawing.findobj(matplotlib.text.Text) if text.get_text()
-    }
-    assert min(sizes) >= 7
+    return plotting.draw(paper, name, tables, STORE)
+
+
+each_figure = pytest.mark.parametrize("drawing", DRAWN, ids="-".join, indirect=True)
+
+
+@each_figure
+def test_its_type_is_of_seven_points_or_more_at_print_width(drawing):
+    texts = drawing.findobj(matplotlib.text.Text)
+    assert min(text.get_fontsize() for text in texts if text.get_text()) >= 7
     assert drawing.get_figwidth() <= 7.1
+
+
+@each_figure
+def test_a_diamond_is_within_its_axes_or_not_to_be_seen(drawing):
+    for axes in drawing.axes:
+        box = axes.get_window_extent()
+        for line in axes.get_lines():
+            if line.get_marker() in ("None", None, "", "o", "s", "^", "v", ".", "|"):
+                continue
+            radius = line.get_markersize() / 2 * drawing.dpi / 72
+            for x, y in line.get_transform().transform(line.get_xydata()):
+                inside = min(x - box.x0, box.x1 - x, y - box.y0, box.y1 - y)
+                assert inside >= radius - 0.5 or inside <= -radius, line.get_xydata()
+
+
+@each_figure
+def test_what_is_drawn_uses_both_halves_of_its_axes(drawing):
+    for axes in drawing.axes:
+        box = axes.get_window_extent()
+        lines = [line for line in axes.get_lines() if len(line.get_xdata())]
+        points = [p for line in lines for p in line.get_transform().transform(line.get_xydata())]
+        seen = np.array([(x, y) for x, y in points if box.x0 <= x <= box.x1])
+        if len(seen):
+            assert seen[:, 0].max() > (box.x0 + box.x1) / 2
+            assert seen[:, 0].min() < (box.x0 + box.x1) / 2

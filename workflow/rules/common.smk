@@ -206,11 +206,23 @@ def pictures_of_papers(wildcards):
     preset = wildcards.preset
     suffix = "png" if "png" in FORMATS else FORMATS[0]
     papers = papers_of(wildcards)
-    return [
-        STORE.figure(preset, paper, figure, suffix)
+    beside = [
+        (preset, paper, name)
         for paper in papers
-        for figure in plotting.drawable(paper, preset, kept(paper, preset))
-        if FIGURES[paper][figure].claims
+        for name in plotting.drawable(paper, preset, kept(paper, preset))
+    ]
+    # What quick runs as full scale does is drawn by quick alone.
+    beside += [
+        ("quick", paper, name)
+        for paper in papers
+        if kept(paper, preset)
+        for name in plotting.drawable(paper, "quick")
+        if plotting.of_quick(paper, FIGURES[paper][name], STORE)
+    ]
+    return [
+        STORE.figure(where, paper, name, suffix)
+        for where, paper, name in beside
+        if FIGURES[paper][name].claims
     ]
 
 

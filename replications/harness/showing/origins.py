@@ -9,6 +9,12 @@ from replications.harness.records import read_run
 from replications.harness.showing.markdown import table
 from replications.harness.store import Store
 
+# How one of them is checked, in the time that a reader has.
+CHECK = (
+    "To check a row of full scale, train the first pass of one of its seeds again and compare every digit: "
+    "`python -m replications verify PAPER EXPERIMENT RUN --passes 1 --sample 1`. A row of quick is checked "
+    "by its command."
+)
 HEADS = ("run", "command", "seeds", "commit", "machine", "versions")
 
 

@@ -22,7 +22,7 @@ from replications.harness.files import atomically
 from replications.harness.judging import verdicts
 from replications.harness.judging.end_table import end_table
 from replications.harness.judging.verdicts import VERDICTS, Judged
-from replications.harness.showing import origins, readme
+from replications.harness.showing import origins, plotting, readme, scoreboard
 from replications.harness.showing.markdown import table
 from replications.harness.showing.words import (
     OF_CLAIM,
@@ -44,6 +44,7 @@ table { border-collapse: collapse; margin: 0.5em 0 1.5em; font-size: 13px; }
 th, td { border-bottom: 1px solid #ddd; padding: 0.3em 0.7em; text-align: left; vertical-align: top; }
 th { border-bottom: 2px solid #888; }
 td { font-variant-numeric: tabular-nums; }
+td:first-child { white-space: nowrap; }
 img { max-width: 100%; display: block; margin: 0.5em 0; }
 h2 { border-top: 2px solid #222; padding-top: 0.6em; margin-top: 2em; }
 h3 { margin-bottom: 0.2em; }
@@ -88,11 +89,14 @@ def write_scoreboard(store: Store) -> None:
 
     picture = f"![{overview.NAME}]({_picture(store.overview('png'), store)})"
     score = readme.score(store, f"../{readme.PAGE}")
-    markdown = "\n\n".join(["# The score at full scale", picture, overview.CAPTION, score])
+    tally = scoreboard.tally(scoreboard.accepted_scores(store))
+    markdown = "\n\n".join(["# The score at full scale", tally, picture, overview.CAPTION, score])
     whole = page("The score", markdown, store)
     body = whole.split("<body>", 1)[1].rsplit("</body>", 1)[0]
     # Links lead out of the report, where nothing lies beside it.
     body = re.sub(r"<a href=[^>]*>(.*?)</a>", r"\1", body)
+    # docutils refuses lines of more than 10,000 characters; browsers pass over a line's end in a picture.
+    body = re.sub(rf"[\w+/]{{{_LINE}}}", r"\g<0>\n", body)
     lines = "\n".join(f"   {line}" for line in body.splitlines())
     for suffix, text in (
         ("md", markdown + "\n"),
@@ -103,9 +107,13 @@ def write_scoreboard(store: Store) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
+_LINE = 4000
 _TABLES = (
     "td, th { padding: 0.2em 0.6em; border-bottom: 1px solid #ddd; vertical-align: top; } "
-    "img { max-width: 100%; }"
+    "img { max-width: 100%; } "
+    # Snakemake would give the text half a page, cut off its top, and lay its graph of rules over the rest.
+    ".prose.max-w-lg { max-width: 62rem; } .h-screen:has(#rulegraph) { align-items: flex-start; } "
+    "div:has(> #rulegraph) { flex-direction: column; }"
 )
 _MORE = """*Claims*: every claim with its pictures, the published numbers, ours, interval, n and the margin that
 was set in advance; every number leads to its command, seeds, commit and machine. Each paper has its
@@ -144,7 +152,7 @@ def verdicts_markdown(judged: Judged, preset: str, store: Store = Store()) -> st
                 rows.append([cells[0], f"{number['place']} ({number['certainty']})", *cells[1:]])
             sections.append(table(heads, rows))
             used[paper] += [one["parts"][0]["experiment"] for one in numbers]
-    sections.append("## Where the numbers come from")
+    sections += ["## Where the numbers come from", origins.CHECK if preset == "full" else ""]
     sections += [origins.listed(paper, names, preset, store) for paper, names in used.items()]
     return "\n\n".join(part for part in sections if part) + "\n"
 
@@ -162,9 +170,8 @@ def _claim(
         yield f"Without power: {claim['control']}, passes as well."
     yield table(PART_HEADS, [_part(paper, part, _verdict(part)) for part in claim["parts"]])
     for name, figure in _pictures_of(paper).items():
-        files = [store.figure(preset, paper, name, suffix) for suffix in ("png", "svg")]
-        there = [file for file in files if file.exists()]
-        if claim["id"] not in figure.claims or not there:
+        there = _drawn(paper, name, figure, preset, store) if claim["id"] in figure.claims else []
+        if not there:
             continue
         if name in drawn:
             yield f"Picture: {name}, above."
@@ -172,6 +179,14 @@ def _claim(
         drawn.add(name)
         yield f"![{name}]({_picture(there[0], store)})"
         yield figure.caption
+
+
+def _drawn(paper: str, name: str, figure: figures.Figure, preset: str, store: Store) -> list[Path]:
+    """The files of a figure; at full scale, of what quick runs as it is, quick's."""
+    alike = preset == "full" and plotting.of_quick(paper, figure, store)
+    presets = [preset, "quick"] if alike else [preset]
+    files = [store.figure(p, paper, name, suffix) for p in presets for suffix in ("png", "svg")]
+    return [file for file in files if file.exists()]
 
 
 def _pictures_of(paper: str) -> dict[str, figures.Figure]:

@@ -28,14 +28,10 @@ from replications.harness.showing.words import (
 from replications.harness.store import PRESETS, Store
 
 NUMBER_HEADS = (
-    "experiment",
-    "rule or variant",
-    "measure",
+    "what",
     "ours, mean ± sd (n)",
     "95 % interval",
     "published",
-    "place",
-    "certainty",
     "difference",
     "verdict",
     "claims",
@@ -93,7 +89,10 @@ def numbers(paper: str, store: Store = Store()) -> str:
     text = (
         f"{legend()} *Again*: recollected, and full scale agrees with it. **Bare**: recollected, and "
         "nothing here supports it: look it up before you rely on the difference. A verdict in the last "
-        "columns counts both spreads; **out**: print lies outside our 95 % interval."
+        "columns counts both spreads; **out**: print lies outside our 95 % interval.\n\n"
+        "To check a row of full scale, train the first pass of one of its seeds again and compare every digit "
+        "(blanks are underscores): "
+        f"`python -m replications verify {paper} EXPERIMENT RULE --passes 1 --sample 1`."
     )
     return f"{table(NUMBER_HEADS, rows)}\n\n{text}"
 
@@ -119,15 +118,11 @@ def _row(one: Any, said: Published, taking: list[str]) -> list[str]:
     ours = f"{one.mean:.2f}{spread} ({runs})"
     name = f"{one.measure.replace('_', ' ')}{', ' + one.layer if one.layer else ''} ({one.unit})"
     return [
-        one.experiment,
-        one.arm.replace("_", " "),
-        name,
-        # In eleven columns a number would take three lines.
+        f"{one.experiment}, {one.arm.replace('_', ' ')}: {name}",
+        # A number and its spread stand in one line.
         ours.replace(" ", NO_BREAK),
         interval.replace(" ", NO_BREAK) + out,
-        f"{value:.2f}",
-        said.place,
-        _certainty(said, one.verdict),
+        f"{value:.2f} ({said.place}; {_certainty(said, one.verdict)})",
         f"{one.mean - value:+z.2f}",
         f"{SYMBOLS[one.verdict]} {OF_NUMBER[one.verdict]}" if one.verdict else "",
         ", ".join(taking),

@@ -34,6 +34,11 @@ def drawable(paper: str, preset: str, accepted: bool = False, store: Store = Sto
     return [name for name in names if kept & figures.find(paper, name).experiments]
 
 
+def of_quick(paper: str, figure: figures.Figure, store: Store = Store()) -> bool:
+    """Whether quick runs all that a figure shows as full scale does, so that quick's picture is full scale's."""
+    return all(experiments.same_in_both(paper, name, store) for name in figure.experiments)
+
+
 def _all_of(preset: str):  # type: ignore[no-untyped-def]
     return lambda paper, store: experiments.names(paper, preset, store)
 

@@ -22,8 +22,9 @@ PAGE = "replications/{}/README.md"
 
 
 def write(file: Path, check: bool = False, store: Store = Store()) -> bool:
-    """Renew the score in ``file`` (README.md); with ``check`` only say whether it is true."""
-    return fill(file, {"score": score(store)}, check)
+    """Renew tally and score in ``file`` (README.md); with ``check`` only say whether they are true."""
+    tally = scoreboard.tally(scoreboard.accepted_scores(store))
+    return fill(file, {"tally": tally, "score": score(store)}, check)
 
 
 def score(store: Store = Store(), page: str = PAGE) -> str:
@@ -36,6 +37,7 @@ def score(store: Store = Store(), page: str = PAGE) -> str:
     parts = [scoreboard.scoreboard(scores, store, page)]
     if failed:
         parts.append("Failed, by name:\n\n" + "\n".join(f"- {line}" for line in failed))
+    parts.append(scoreboard.named(scores))
     return "\n\n".join([*parts, legend()])
 
 

@@ -17,6 +17,8 @@ from replications.harness.showing.markdown import NO_BREAK, table
 from replications.harness.showing.words import OF_CLAIM, OF_NUMBER, interval_of, short_name
 from replications.harness.store import Store
 
+# Of these the names stand in a line of their own, below the table.
+NAMED = {"inconclusive": "Open", "incomplete": "Too few runs yet"}
 CLAIM_COLUMNS = ("reproduced", "inconclusive", "not reproduced", "incomplete", "not run")
 NUMBER_COLUMNS = ("reproduced", "near", "inconclusive", "not reproduced", "incomplete", "not run")
 
@@ -108,9 +110,9 @@ def _worst(paper: str, parts: Mapping[str, Any], preset: str, store: Store) -> s
 
 
 def accepted_scores(store: Store = Store()) -> list[Score]:
-    """The scores of all papers of which something was accepted at full scale."""
+    """The scores of all papers of which something was accepted at full scale, the newest first."""
     found = []
-    for paper in experiments.papers(store):
+    for paper in sorted(experiments.papers(store), key=lambda paper: paper[-4:], reverse=True):
         judged = judged_as_accepted(paper, "full", store)
         if judged["claims"]:
             found.append(score(paper, judged, "full", store))
@@ -118,7 +120,10 @@ def accepted_scores(store: Store = Store()) -> list[Score]:
 
 
 def scoreboard(scores: Sequence[Score], store: Store = Store(), link: str = "{}") -> str:
-    """The score of every paper, as Markdown: its claims, its numbers. ``link`` leads to a paper's page."""
+    """The score of every paper, as Markdown: its claims, its numbers, and how sure these are.
+
+    ``link`` leads to a paper's page. Three tables, each as narrow as a page.
+    """
     names = {one.paper: short_name(one.paper, store).replace(" ", NO_BREAK) for one in scores}
     linked = {paper: f"[{name}]({link.format(paper)})" for paper, name in names.items()}
     claims = table(
@@ -126,35 +131,64 @@ def scoreboard(scores: Sequence[Score], store: Store = Store(), link: str = "{}"
         [
             [
                 linked[one.paper],
-                *(_named(one.claims[v], v != "reproduced") for v in CLAIM_COLUMNS),
-                _named(one.powerless),
+                *(f"{len(one.claims[v])}" for v in CLAIM_COLUMNS),
+                f"{len(one.powerless)}",
                 f"{len(one.identities)}"
                 + (f", broken: {', '.join(one.broken)}" if one.broken else ""),
             ]
             for one in scores
         ],
     )
-    heads = ["numbers", *(OF_NUMBER[v] for v in NUMBER_COLUMNS)]
-    heads += ["print inside our 95 %", "runs", "worst miss", "certainty of print"]
     numbers = table(
-        heads,
+        ["numbers", *(OF_NUMBER[v] for v in NUMBER_COLUMNS), "print in our 95 %"],
         [
             [
-                linked[one.paper],
+                names[one.paper],
                 *(f"{one.numbers[v]}" for v in NUMBER_COLUMNS),
                 f"{one.inside} of {one.compared}",
-                _runs(one.runs),
-                one.worst,
-                ", ".join(f"{one.certainty[c]} {c}" for c in CERTAINTIES if one.certainty[c]),
             ]
             for one in scores
         ],
     )
-    return f"{claims}\n\n{numbers}"
+    sure = table(
+        ["how sure", "runs a number", "certainty of print", "worst miss"],
+        [
+            [
+                names[one.paper],
+                _runs(one.runs),
+                ", ".join(f"{one.certainty[c]} {c}" for c in CERTAINTIES if one.certainty[c]),
+                one.worst,
+            ]
+            for one in scores
+        ],
+    )
+    return f"{claims}\n\n{numbers}\n\n{sure}"
 
 
-def _named(ids: Sequence[str], named: bool = True) -> str:
-    return f"{len(ids)}" + (f" ({', '.join(ids)})" if ids and named else "")
+def named(scores: Sequence[Score]) -> str:
+    """The ids of the claims that are open or lack runs."""
+    lines = []
+    for verdict, word in NAMED.items():
+        ids = [name for one in scores for name in one.claims[verdict]]
+        lines.append(f"{word}: {', '.join(ids) or 'none'}.")
+    return " ".join(lines)
+
+
+def tally(scores: Sequence[Score]) -> str:
+    """The score in one paragraph."""
+    claims = {v: [name for one in scores for name in one.claims[v]] for v in CLAIM_COLUMNS}
+    numbers = {v: sum(one.numbers[v] for one in scores) for v in NUMBER_COLUMNS}
+    failed = claims["not reproduced"]
+    lacking = len(claims["incomplete"]) + len(claims["not run"])
+    idle = numbers["incomplete"] + numbers["not run"]
+    return (
+        f"Of {sum(map(len, claims.values()))} claims {len(claims['reproduced'])} are reproduced, "
+        f"{len(claims['inconclusive'])} open, {len(failed)} failed"
+        f"{' (' + ', '.join(failed) + ')' if failed else ''}, {lacking} not judged for lack of runs. "
+        f"Of {sum(numbers.values())} published numbers ours agree with {numbers['reproduced']}, are near "
+        f"{numbers['near']}, differ from {numbers['not reproduced']}; {numbers['inconclusive']} are open, "
+        f"{idle} lack runs."
+    )
 
 
 def _runs(runs: tuple[int, int] | None) -> str:

@@ -105,10 +105,19 @@ def test_the_printed_curve_of_digits_stands_at_its_own_examples(drawings):
     assert (1_780_000, 29.9) in diamonds(angle)
 
 
-def test_print_of_depth_is_in_the_panel_of_its_own_normalisation(drawings):
-    variance, length = drawings["fig3_depth"].axes[:2]
-    assert (3.95, 0.00108) in diamonds(variance)
-    assert not diamonds(length)
+def test_the_end_of_depth_has_the_nets_that_learn_and_their_print(drawings):
+    error, end = drawings["fig3_depth"].axes[:2]
+    assert (3.95, 0.00108) in diamonds(error) & diamonds(end)
+    labels = {line.get_label() for line in end.get_lines() if len(line.get_xdata()) > 1}
+    assert labels == {look.label for look in article.LEARNERS.values()}
+    assert end.get_yscale() == "linear"
+
+
+def test_the_function_of_depth_shows_its_spread(drawings):
+    (axes,) = drawings["fig3_function"].axes
+    bars = [line.get_xydata() for line in axes.get_lines() if len(line.get_xdata()) == 2]
+    # The two ends of a bar, for both directions of each of the four teachers; and the line at 1.
+    assert len(bars) == 2 * 4 + 1
 
 
 def test_phases_of_print_and_ours_stand_over_each_other(drawings):

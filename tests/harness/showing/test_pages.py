@@ -1,14 +1,24 @@
 """Verdicts and the ends of training as pages."""
 
+import base64
+import copy
 import json
+import random
+import re
 from math import nan
 
-from replications.harness.judging.verdicts import judge
+import pytest
+from docutils.core import publish_parts
+
+from figures import Figure
+from replications.harness.judging.verdicts import gather, judge
+from replications.harness.showing import pages
 from replications.harness.showing.pages import write_summary, write_verdicts
 from replications.harness.showing.words import interval_of
+from replications.harness.store import Store
 from replications.harness.tables import write_table
 from tests.harness.judging.made_up import errors, judged
-from tests.harness.papers import CLAIM, write_toy
+from tests.harness.papers import CLAIM, TOY, write_paper, write_toy
 
 
 def save(store, table):
@@ -59,6 +69,23 @@ def test_the_numbers_of_a_papers_table_have_a_table_of_their_own(tmp_path):
     assert "| ✔ agrees | Table 1, row 1 (A) | percent test error of a at the end | 2.1 |" in text
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_at_full_scale_what_quick_runs_as_it_is_has_quick_s_picture(tmp_path, monkeypatch, alike):
+    figure = Figure(lambda tables, published: None, ("toy",), "How a ends.", claims=("T1",))
+    monkeypatch.setattr(pages, "_pictures_of", lambda paper: {"ends": figure})
+    paper = copy.deepcopy(TOY)
+    paper["experiments"]["toy"]["presets"]["full"] = None if alike else {"seeds": 5}
+    store = write_paper(tmp_path, paper, {"claims": [CLAIM]})
+    picture = store.figure("quick", "toy", "ends", "png")
+    picture.parent.mkdir(parents=True)
+    picture.touch()
+    write_table(store.table("full", "toy", "toy"), errors(a=[0.1] * 4, b=[0.5] * 4))
+    judge("toy", "full", store)
+    text = pages.verdicts_markdown(gather(["toy"], "full", store), "full", store)
+    assert ("![ends](quick/toy/figures/ends.png)" in text) == alike
+    assert ("How a ends." in text) == alike
+
+
 def test_what_one_run_or_the_worst_of_runs_comes_to_has_no_interval():
     assert interval_of(judged({"below": 9}, errors(a=[1.0]))) == "1"
     worst = judged({"aggregate": "worst", "below": 9}, errors(a=[1.0, 2.0]))
@@ -77,3 +104,18 @@ def test_a_summary_lists_where_every_arm_ends(tmp_path):
     )
     assert cells in page
     assert "<td>1</td>" in page.split("<td>b</td>")[1], "one run of b diverged"
+
+
+def test_the_report_opens_on_the_score_and_the_picture(tmp_path):
+    store = Store(tmp_path)
+    store.overview("png").parent.mkdir(parents=True)
+    picture = random.Random(0).randbytes(300_000)
+    store.overview("png").write_bytes(picture)
+    pages.write_scoreboard(store)
+    text = store.scoreboard("rst").read_text()
+    # As Snakemake does it, to which an error is a line of the page.
+    html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+    assert "reproduced" in html
+    (shown,) = re.findall(r'src="data:image/png;base64,([^"]+)"', html)
+    assert base64.b64decode(re.sub(r"\s", "", shown)) == picture
+    assert base64.b64encode(picture).decode() in store.scoreboard("html").read_text()

@@ -35,12 +35,24 @@ def numbers(request):
 def test_every_letter_is_explained_where_it_is_shown(numbers):
     text = paper_page.numbers("nokland2016")
     assert all(f"**{letter}** {meaning}" in text for letter, meaning in CERTAINTIES.items())
-    assert {row["certainty"].split(",")[0] for row in numbers} <= CERTAINTIES.keys()
+    assert {said_of(row)[1] for row in numbers} <= CERTAINTIES.keys()
+
+
+def said_of(row):
+    """The published value, its letter, and what is said about a recollected one."""
+    value, letter, said = re.match(
+        r"(-?[\d.]+) \(.+; ([\w+-]+)(?:, ([\w*]+))?\)$", row["published"]
+    ).groups("")
+    return float(value), letter, said
+
+
+def test_each_published_number_has_its_place(numbers):
+    assert all(re.search(r"\((Fig|Table|logs|text|abstract)", row["published"]) for row in numbers)
 
 
 def test_a_recollection_that_agrees_says_so_and_a_bare_one_stands_out(numbers):
     for row in numbers:
-        letter, _, said = row["certainty"].partition(", ")
+        _, letter, said = said_of(row)
         if letter == "C":
             assert said == ("again" if row["verdict"] == "✔ agrees" else "**bare**")
 
@@ -50,7 +62,7 @@ def test_print_outside_the_interval_is_told(numbers):
         ends = re.match(r"(-?[\d.]+)\sto\s(-?[\d.]+)", row["95 % interval"])
         if ends is None:
             continue
-        low, high, said = float(ends[1]), float(ends[2]), float(row["published"])
+        low, high, said = float(ends[1]), float(ends[2]), said_of(row)[0]
         # All are rounded to two digits.
         if not (math.isclose(low, said, abs_tol=0.02) or math.isclose(high, said, abs_tol=0.02)):
             assert ("**out**" in row["95 % interval"]) == (not low <= said <= high)

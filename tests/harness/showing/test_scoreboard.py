@@ -73,5 +73,15 @@ def test_a_failed_claim_is_told_by_name_place_and_number(score):
 
 def test_the_score_has_a_row_a_paper_in_both_tables(score):
     text = scoreboard.scoreboard([score], link="there/{}")
-    assert text.count("(there/lillicrap2016)") == 2
-    assert "1 of 2" in text
+    assert "(there/lillicrap2016) | 1 | 1 | 1 | 0 | 0 | 1 | 1, broken: F |" in text
+    assert "| 1 | 0 | 0 | 1 | 1 | 1 | 1 of 2 |" in text
+    assert "1 to 5 | 4 C |" in text
+
+
+def test_the_score_is_said_in_one_paragraph(score):
+    text = scoreboard.tally([score, score])
+    assert text.startswith("Of 6 claims 2 are reproduced, 2 open, 2 failed (C, C), 0 not judged")
+    assert text.endswith(
+        "Of 8 published numbers ours agree with 2, are near 0, differ from 2; 0 are open, 4 lack runs."
+    )
+    assert scoreboard.named([score]) == "Open: D. Too few runs yet: none."
