@@ -2,8 +2,9 @@
 
 A test is a part of a claim, or the rule by which a published number agrees: its quantity and its region. It is
 older than a result of full scale if it stood in ``claims.yaml`` at the commit that the result records
-(``claims_commit``). What every run computes anew has its first result when one was first accepted: the test is
-older if it stood there in the commit before that one.
+(``claims_commit``). What every run computes anew has its first result when one was first accepted: the test
+is older if it stood there in the commit before that one. Where another number of runs was declared then,
+that is said.
 """
 
 import json
@@ -63,14 +64,24 @@ def of_numbers(paper: str, preset: str, store: Store = Store()) -> dict[str, str
 def _older(
     test: str, preset: str, paper: str, cells: Iterable[tuple[str, str]], store: Store
 ) -> str:
-    commits = set().union(*(_before(paper, preset, *cell, store) for cell in cells))
+    before = {cell: _before(paper, preset, *cell, store) for cell in cells}
+    commits = set().union(*before.values())
     if not commits:
         return NO_RESULT
     found = [_tests(paper, preset, commit, store) for commit in sorted(commits)]
     if any(tests is None for tests in found):
         return UNKNOWN
     stood = [tests is not None and test in tests for tests in found]
-    return YES if all(stood) else SOME if any(stood) else NO
+    if not all(stood):
+        return SOME if any(stood) else NO
+    seeds = {
+        then
+        for cell, known in before.items()
+        for commit in known
+        for then in [_seeds(paper, preset, commit, *cell, store)]
+        if then not in (None, experiments.cell(paper, *cell, preset, store).spec.seeds)
+    }
+    return f"{YES}, but n was {', '.join(map(str, sorted(seeds)))}" if seeds else YES
 
 
 def _before(paper: str, preset: str, experiment: str, arm: str, store: Store) -> set[str]:
@@ -124,6 +135,19 @@ def _tests(paper: str, preset: str, commit: str, store: Store) -> frozenset[str]
             value = published_value(part, known) if part.around == "published" else None
             found.add(_said(part if value is None else part.model_copy(update={"around": value})))
     return frozenset(found)
+
+
+@cache
+def _seeds(
+    paper: str, preset: str, commit: str, experiment: str, arm: str, store: Store
+) -> int | None:
+    """How many runs of a cell were declared at a commit; None where that is not known."""
+    text = provenance.text_at(commit, store.experiments(paper))
+    try:
+        content = yaml.load(text or "{}", Loader)
+    except yaml.YAMLError:
+        return None
+    return experiments.declared_seeds(content, experiment, arm, _NAMES[preset])
 
 
 def _valid(model: Any, items: Iterable[Any]) -> Iterable[Any]:

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from replications.harness.declared import experiments
 from replications.harness.judging import predictions
 from replications.harness.showing import pages
 from replications.harness.training import provenance
@@ -51,7 +52,13 @@ class History:
         return self.git("rev-parse", "HEAD")
 
     def older(self, preset="quick"):
-        predictions._tests.cache_clear()
+        for known in (
+            predictions._tests,
+            predictions._seeds,
+            experiments.load,
+            experiments._resolved,
+        ):
+            known.cache_clear()
         predictions._first_accepted.cache_clear()
         return predictions.of_claims("toy", preset, self.store)["T1"]
 
@@ -100,6 +107,14 @@ def test_a_margin_loosened_after_the_result_is_younger_and_the_page_says_so(hist
     page = pages.verdicts_markdown({"claims": [one], "numbers": []}, "quick", history.store)
     rows = [line.split(" | ") for line in page.splitlines() if "reproduced | q" in line]
     assert [row[6] for row in rows] == ["no", "yes"]
+
+
+def test_a_number_of_runs_that_was_declared_after_the_result_is_told(history):
+    history.declare(CLAIM)
+    history.accept()
+    history.paper["experiments"]["toy"]["arms"]["b"]["seeds"] = 9
+    history.declare(CLAIM)
+    assert history.older() == ["yes", "yes, but n was 4"]
 
 
 def test_a_claim_in_the_commit_of_its_first_result_is_not_older(history):
