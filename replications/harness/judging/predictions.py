@@ -52,10 +52,14 @@ def of_claims(paper: str, preset: str, store: Store = Store()) -> dict[str, list
 
 
 def of_numbers(paper: str, preset: str, store: Store = Store()) -> dict[str, str]:
-    """Id of a published number -> whether the rule by which it agrees is older than its results."""
+    """Id of a published number -> whether it and the rule by which it agrees are older than its results."""
     return {
         "/".join(key): _older(
-            _rule(pair.rule), preset, paper, {(pair.quantity.experiment, pair.quantity.arm)}, store
+            _rule(pair.rule, pair.published),
+            preset,
+            paper,
+            {(pair.quantity.experiment, pair.quantity.arm)},
+            store,
         )
         for key, pair in comparisons(paper, preset, store).items()
     }
@@ -123,7 +127,8 @@ def _tests(paper: str, preset: str, commit: str, store: Store) -> frozenset[str]
     except yaml.YAMLError:
         return None
     known = _numbers(numbers)
-    found = {_rule(rule) for rule in _valid(Agreement, declared.get("agreement", []))}
+    rules = list(_valid(Agreement, declared.get("agreement", [])))
+    found = {_rule(rule, n) for rule in rules for n in known.values() if n.table == rule.table}
     for claim in declared["claims"]:
         own = {}
         for name, saying in (claim.get("presets") or {}).items():
@@ -170,5 +175,7 @@ def _said(part: Part) -> str:
     return json.dumps([dump, region], sort_keys=True)
 
 
-def _rule(rule: Agreement) -> str:
-    return json.dumps(rule.model_dump(exclude={"why"}), sort_keys=True)
+def _rule(rule: Agreement, number: Published) -> str:
+    """A published number, and by which rule it agrees."""
+    said = number.model_dump(include={"experiment", "arm", "measure", "value", "unit", "sd", "n"})
+    return json.dumps([rule.model_dump(exclude={"why"}), said], sort_keys=True)

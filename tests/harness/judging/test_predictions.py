@@ -7,8 +7,9 @@ import subprocess
 import pytest
 
 from replications.harness.declared import experiments
-from replications.harness.judging import predictions
+from replications.harness.judging import manifests, predictions
 from replications.harness.showing import pages
+from replications.harness.store import PRESETS, Store
 from replications.harness.training import provenance
 from tests.harness.papers import CLAIM, TOY, write_paper
 
@@ -34,9 +35,9 @@ class History:
         )
         return done.stdout.strip()
 
-    def declare(self, *claims, agreement=()):
+    def declare(self, *claims, agreement=(), number=NUMBER):
         content = {"claims": list(claims), "agreement": list(agreement)}
-        self.store = write_paper(self.folder, self.paper, content, [NUMBER])
+        self.store = write_paper(self.folder, self.paper, content, [number])
         return self.commit()
 
     def accept(self, preset="quick", files=(("toy.first_losses.csv", "update\n"),)):
@@ -143,14 +144,33 @@ def test_a_result_of_full_scale_names_the_commit_of_its_claims(tmp_path, monkeyp
     assert of(f"{second}-dirty") == of("unknown") == ["unknown", "unknown"]
 
 
-def test_a_rule_of_agreement_has_an_age_too(history):
+def test_a_published_number_and_its_rule_of_agreement_have_an_age_too(history):
+    def now():
+        return predictions.of_numbers("toy", "quick", history.store)["toy/a/test_error"]
+
     history.declare(CLAIM, agreement=[RULE])
     history.accept()
     history.declare(CLAIM, agreement=[RULE | {"why": "other words"}])
-    key = "toy/a/test_error"
-    assert predictions.of_numbers("toy", "quick", history.store) == {key: "yes"}
+    assert now() == "yes"
     history.declare(CLAIM, agreement=[RULE | {"margin": 5.0}])
-    assert predictions.of_numbers("toy", "quick", history.store) == {key: "no"}
+    assert now() == "no"
+    history.declare(CLAIM, agreement=[RULE], number=NUMBER | {"value": 9.9})
+    assert now() == "no"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("paper", experiments.papers())
+def test_every_accepted_result_names_the_claims_of_its_own_commit(paper, preset):
+    """What an origin says of its claims follows from its commit: neither is edited alone."""
+    cells = manifests.read_manifest(paper, preset).cells
+    origins = [origin for cell in cells.values() for origin in cell["origins"]]
+    pairs = {(o["commit"].removesuffix("-dirty"), o["claims_commit"]) for o in origins}
+    assert pairs
+    files = [str(Store().claims(paper)), str(Store().published(paper))]
+    for commit, claims in pairs:
+        if provenance.text_at(commit, Store().claims(paper)) is None:
+            pytest.skip("the history of git is not here")
+        assert provenance._git("log", "-1", "--format=%H", commit, "--", *files) == claims
 
 
 def test_without_git_nothing_is_said(tmp_path, monkeypatch):
