@@ -609,6 +609,14 @@ def test_feedback_times_1_0001_is_caught_where_the_size_of_a_signal_counts(store
     assert first_of(caught_by_verify(store, 0, 3, experiment=DESCENT)) <= 3 * UPDATES
 
 
+def test_feedback_times_1_001_is_caught_on_another_processor_too(store, monkeypatch):
+    # These cells are of a few updates: there another processor's round-off is small, and so is what is allowed.
+    monkeypatch.setattr(verify, "tier", lambda origin: "another processor")
+    assert caught_by_verify(store, 0, 3, experiment=DESCENT) == []
+    of_program(monkeypatch, start=scaled_rest(1.001))
+    assert first_of(caught_by_verify(store, 0, 3, experiment=DESCENT)) <= 3 * UPDATES
+
+
 def another_optimizer(**changes):
     def attack(monkeypatch):
         honest = program.optimizer
