@@ -8,8 +8,10 @@ import pytest
 
 from replications.harness import command_line
 from replications.harness.declared import experiments
+from replications.harness.judging import predictions
 from replications.harness.judging.accepted_verdicts import judged_as_accepted
 from replications.harness.showing import readme
+from replications.harness.store import PRESETS
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,6 +105,22 @@ def test_a_readme_with_another_score_is_not_true(tmp_path):
     assert not readme.write(changed, check=True)
     readme.write(changed)
     assert changed.read_text(encoding="utf-8") == TEXT
+
+
+@pytest.mark.parametrize("paper", experiments.papers())
+def test_a_papers_page_names_the_claims_that_are_younger_than_their_results(paper):
+    ages: dict[str, set[str]] = {}
+    for preset in PRESETS:
+        for claim, older in predictions.of_claims(paper, preset).items():
+            ages.setdefault(claim, set()).update(older)
+    if any(predictions.UNKNOWN in found for found in ages.values()):
+        pytest.skip("the history of git is not here")
+    younger = {claim for claim, found in ages.items() if found & {predictions.NO, predictions.SOME}}
+    text = (ROOT / "replications" / paper / "README.md").read_text(encoding="utf-8")
+    (named,) = re.findall(r"Younger than their results: (.*?)[.;]\s", text, re.DOTALL)
+    assert set(re.findall(r"\b[KLN]\d[\w-]*", named)) == younger
+    of_rules = {a for preset in PRESETS for a in predictions.of_numbers(paper, preset).values()}
+    assert (predictions.NO in of_rules) == ("the rules by which a number agrees" in named)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from replications.harness.errors import UserError
-from replications.harness.judging import drift, manifests, verdicts
+from replications.harness.judging import accepted_verdicts, drift, manifests, verdicts
 from replications.harness.showing import plotting, readme
 from replications.harness.store import PAPERS, ROOT
 
@@ -108,10 +108,15 @@ def test_verdicts_are_those_of_the_numbers(asked):
     judged = verdicts.read_verdicts(*where, asked.store)
     if stale := drift.stale_verdicts(judged, derived):
         pytest.fail(f"{manifests.names_of(stale)}; judge again", pytrace=False)
-    if asked.accepted:
-        accepted = drift.accepted_verdicts(*where, asked.store)
-        if other := drift.other_verdicts(accepted, derived, asked.names):
-            fail(asked, other)
+    kept = asked.names if asked.accepted else []
+    accepted = drift.accepted_verdicts(*where, asked.store)
+    whole = accepted_verdicts.judged_as_accepted(*where, asked.store)
+    lines = drift.other_verdicts(accepted, derived, kept)
+    lines += drift.other_accounts(whole, derived, kept)
+    if dict(verdicts.by_id(whole)) != accepted:
+        lines.append("claims.csv and verdicts.json have other verdicts")
+    if lines:
+        fail(asked, lines)
 
 
 def test_readme_shows_what_was_accepted(asked):

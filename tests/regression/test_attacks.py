@@ -18,7 +18,14 @@ from replications.harness.catalogue.datasets import DATASETS, Source
 from replications.harness.catalogue.rules import RULES
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
-from replications.harness.judging import acceptance, drift, manifests, verdicts, verify
+from replications.harness.judging import (
+    acceptance,
+    accepted_verdicts,
+    drift,
+    manifests,
+    verdicts,
+    verify,
+)
 from replications.harness.judging.tabulate import tabulate
 from replications.harness.records import read_run, write_run
 from replications.harness.store import Store
@@ -163,6 +170,18 @@ def exchanged(column, a, b):
     return change
 
 
+def copied(table):
+    """Seed 1 with the records of seed 0."""
+    kept = table[table.seed != "1"]
+    return pd.concat([kept, table[table.seed == "0"].assign(seed="1")])
+
+
+def an_epoch_late(table):
+    """Every error where the one of the epoch after belongs; the last stands twice."""
+    shifted = table.groupby(["arm", "seed"]).test_error.shift(-1)
+    return table.assign(test_error=shifted.fillna(table.test_error))
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -191,6 +210,34 @@ def test_an_edit_with_renewed_digests_is_caught_by_verify(store, epoch):
     assert first_of(caught_by_verify(store)) == epoch * UPDATES
 
 
+@pytest.mark.parametrize(
+    ("change", "step"),
+    [
+        (exchanged("seed", "1", "2"), 0),
+        (exchanged("arm", "backprop", "feedback_alignment"), 0),
+        (copied, 0),
+        (an_epoch_late, UPDATES),
+        (lambda t: t[t.epoch != "5"], 5 * UPDATES),
+    ],
+    ids=["seeds swapped", "arms swapped", "a seed copied", "an epoch late", "a bad epoch left out"],
+)
+def test_records_put_elsewhere_with_renewed_digests_are_caught_by_verify(store, change, step):
+    edit_records(store, change)
+    forge(store)
+    assert manifests.damage(PAPER, "full", store) == []
+    assert first_of(caught_by_verify(store)) == step
+
+
+def test_a_second_column_of_one_name_is_caught_by_the_digest_of_the_file(store):
+    # Readers differ in which of the two they take.
+    file = store.kept(PAPER, "full", NET, "runs")
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    table.insert(4, "forged", "0.01")
+    text = table.to_csv(index=False)
+    file.write_text(text.replace("forged", "test_error", 1))
+    assert "net.runs.csv: another text" in manifests.damage(PAPER, "full", store)[0]
+
+
 def test_a_late_edit_is_out_of_reach_of_the_first_passes(store):
     edit_records(store, lower("feedback_alignment", 1, [EPOCHS], -0.05))
     forge(store)
@@ -212,6 +259,43 @@ def test_an_edited_verdict_is_caught_by_deriving_it_again(store):
     judged = json.loads(json.dumps(derived))
     judged["claims"][0]["verdict"] = forged
     assert len(drift.stale_verdicts(judged, derived)) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("Backprop errs on less than 90 %.", "Backprop errs on less than 5 %.", "statement"),
+        ('"region": "< 0.9"', '"region": "< 0.05"', "parts"),
+        ('"power": false', '"power": true', "power"),
+        ('"declared": 3', '"declared": 2', "parts"),
+    ],
+)
+def test_edited_words_and_numbers_of_a_verdict_are_caught_by_deriving_them_again(
+    store, old, new, named
+):
+    read = verdicts.tables(PAPER, "full", store, accepted=True)
+    derived = verdicts.judge_tables(PAPER, "full", read, store)
+    honest = accepted_verdicts.judged_as_accepted(PAPER, "full", store)
+    assert drift.other_accounts(honest, derived, [NET, FROZEN, DESCENT]) == []
+    file = store.kept_verdicts(PAPER, "full")
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    forge(store)
+    forged = accepted_verdicts.judged_as_accepted(PAPER, "full", store)
+    lines = drift.other_accounts(forged, derived, [NET, FROZEN, DESCENT])
+    assert lines == [f"claim T1: {named} is not that of its numbers and of claims.yaml"]
+    # The same of what was judged now, before it is accepted.
+    assert drift.stale_verdicts(forged, derived) == lines
+
+
+def test_fewer_declared_runs_after_a_result_are_caught_by_its_verdict(store):
+    text = store.experiments(PAPER).read_text().replace("seeds: 3", "seeds: 2")
+    store.experiments(PAPER).write_text(text)
+    read = verdicts.tables(PAPER, "full", store, accepted=True)
+    derived = verdicts.judge_tables(PAPER, "full", read, store)
+    accepted = accepted_verdicts.judged_as_accepted(PAPER, "full", store)
+    lines = drift.other_accounts(accepted, derived, [NET, FROZEN, DESCENT])
+    assert "claim T1: parts is not that of its numbers and of claims.yaml" in lines
 
 
 def test_a_margin_loosened_after_a_result_is_caught_by_the_digest_of_the_claims(store):
@@ -340,6 +424,15 @@ def test_an_edit_cannot_slip_in_beside_new_seeds(store):
     assert "backprop, seed 2" in tampered(store, lambda run: run, passes=0)
 
 
+@pytest.mark.parametrize("name", ["frozen.first_losses.csv", "notes.txt"])
+def test_an_edit_of_what_stays_cannot_slip_in_beside_new_results(store, name):
+    # Nothing of this experiment is offered, so that its accepted files stay.
+    store.run("full", PAPER, FROZEN, "feedback_alignment").unlink()
+    with (store.accepted(PAPER, "full") / name).open("a") as file:
+        file.write("21,0.1\n")
+    assert name in tampered(store, lambda run: run, passes=0)
+
+
 def test_accept_interrupted_leaves_the_old_results(store, monkeypatch):
     folder = store.accepted(PAPER, "full")
     before = {f.name: f.read_bytes() for f in folder.iterdir()}
@@ -458,7 +551,29 @@ def no_average(before, after):
     )
 
 
+def measured_with(change):
+    """Measures of other weights than those that were trained."""
+
+    def attack(_, measure):
+        def attacked(state, before, data):
+            other = state._replace(trained=change(state.trained, before.trained))
+            _, found = measure(other, before, data)
+            return measure(state, before, data)[0], found
+
+        return attacked
+
+    return attack
+
+
 PROGRAMS = {
+    "measured with averaged weights": (
+        {
+            "measure": measured_with(
+                lambda now, start: jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b, now, start)
+            )
+        },
+        UPDATES,
+    ),
     # attack: (functions exchanged, first update by whose record it is seen)
     "first weights times 1.0001": ({"start": weights_times(1.0001)}, 0),
     "seeds shifted": ({"start": other_seed(lambda seed: seed + 1)}, 0),
@@ -494,6 +609,14 @@ def test_feedback_times_1_0001_is_caught_where_the_size_of_a_signal_counts(store
     assert first_of(caught_by_verify(store, 0, 3, experiment=DESCENT)) <= 3 * UPDATES
 
 
+def test_feedback_times_1_001_is_caught_on_another_processor_too(store, monkeypatch):
+    # These cells are of a few updates: there another processor's round-off is small, and so is what is allowed.
+    monkeypatch.setattr(verify, "tier", lambda origin: "another processor")
+    assert caught_by_verify(store, 0, 3, experiment=DESCENT) == []
+    of_program(monkeypatch, start=scaled_rest(1.001))
+    assert first_of(caught_by_verify(store, 0, 3, experiment=DESCENT)) <= 3 * UPDATES
+
+
 def another_optimizer(**changes):
     def attack(monkeypatch):
         honest = program.optimizer
@@ -521,6 +644,19 @@ def another_task(change):
     return attack
 
 
+def handicapped(monkeypatch):
+    """Feedback alignment trains at another rate than its spec says, and backprop does not."""
+    honest = program.optimizer
+
+    def attacked(spec, steps_per_epoch):
+        rate = 0.009 if spec.rule == "feedback_alignment" else 0.01
+        changed = spec.optimizer.rmsprop.model_copy(update={"learning_rate": rate})
+        other = spec.optimizer.model_copy(update={"rmsprop": changed})
+        return honest(spec.model_copy(update={"optimizer": other}), steps_per_epoch)
+
+    monkeypatch.setattr(program, "optimizer", attacked)
+
+
 def swapped_rule(monkeypatch):
     rules = {**RULES, "feedback_alignment": RULES["backprop"]}
     monkeypatch.setattr(program, "RULES", rules)
@@ -536,8 +672,19 @@ OTHERS = {
     "the hardest test example left out": another_task(
         lambda d: d._replace(test_x=d.test_x[:-1], test_y=d.test_y[:-1])
     ),
+    "test examples among those of training": another_task(
+        lambda d: d._replace(
+            train_x=jnp.concatenate([d.test_x, d.train_x[20:]]),
+            train_y=jnp.concatenate([d.test_y, d.train_y[20:]]),
+        )
+    ),
+    "one label of the test another": another_task(
+        lambda d: d._replace(test_y=jnp.asarray(d.test_y).at[0].set(jnp.roll(d.test_y[0], 1)))
+    ),
+    "another memory of the optimiser": another_optimizer(decay=0.999),
     "inputs a little stronger": another_task(lambda d: d._replace(train_x=d.train_x * 1.0005)),
     "backprop under another name": swapped_rule,
+    "one rule at another rate": handicapped,
 }
 
 

@@ -7,7 +7,7 @@ scale). A *cell* is one (experiment, arm) under one preset.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
@@ -148,6 +148,20 @@ def _resolved(paper: str, experiment: str, arm: str, preset: str, store: Store) 
     merged = _merge(_merge(merged, own), own_presets.get(preset) or {})
     where = f"{_short(paper)}: {experiment}/{arm} ({preset})"
     return Cell(paper, experiment, arm, preset, parse(RunSpec, merged, where))
+
+
+def declared_seeds(content: Any, experiment: str, arm: str, presets: Sequence[str]) -> int | None:
+    """How many seeds an ``experiments.yaml`` declares for a cell, whatever else has become of it since; None
+    where it has no such cell. ``presets``: the names that the preset had."""
+    try:
+        one = content["experiments"][experiment]
+        own = dict(one["arms"][arm] or {})
+        of_arm = own.pop("presets", {})
+        name = next(name for name in presets if name in one["presets"])
+        merged = _merge(one["spec"], one["presets"][name] or {})
+        return int(_merge(_merge(merged, own), of_arm.get(name) or {})["seeds"])
+    except (KeyError, TypeError, AttributeError, StopIteration):
+        return None
 
 
 def names(paper: str, preset: str, store: Store = Store()) -> list[str]:

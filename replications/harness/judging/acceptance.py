@@ -28,6 +28,8 @@ from replications.harness.store import Store
 from replications.harness.tables import read_table, tall, tidy, wide
 from replications.harness.training import costs, fingerprints, provenance
 
+# What every acceptance writes anew.
+JUDGED = ("claims.csv", "verdicts.json")
 # What backprop may differ from itself, in degrees.
 OWN_ANGLE = 1e-3
 
@@ -76,6 +78,10 @@ def accept(
     fell, rose = drift.verdict_changes(before, new.judged)
     declared = manifests.other_declarations(paper, preset, store) if before else []
     edited = manifests.damage(paper, preset, store) if before else []
+    # What stays is what was accepted: an edit is not to slip in beside new numbers.
+    ours = {*new.texts, *(path.name for path in stale), *JUDGED}
+    if slipped := [line for line in edited if Path(line.partition(": ")[0]).name not in ours]:
+        raise UserError(f"{slipped[0]}; take it back from git")
     lines = [*declared, *edited, *gone, *new.changes, *fell, *rose]
     say("\n".join(lines) or f"{target}: nothing changes")
     if not yes and _answer(ask) not in ("y", "yes"):
@@ -138,8 +144,11 @@ def _of_quick(paper: str, store: Store, passes: int) -> Proposal:
         run = read_run(store.run("quick", paper, cell.experiment, cell.arm))
         check_run(cell, run)
         if passes:
-            first = [int(run.seeds.min())]
-            verify.check_seeds(cell, first, verify.records_of(cell, run), store, passes)
+            # The first seed for its first passes, the others to their first record.
+            first, *others = sorted(run.seeds.tolist())
+            kept = verify.records_of(cell, run)
+            verify.check_seeds(cell, [first], kept, store, passes)
+            verify.check_seeds(cell, others, kept, store, 0)
         new.cells[cell.key] = _entry(run)
     return new
 

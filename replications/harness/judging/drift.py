@@ -8,7 +8,7 @@ comes from (``manifest.json``, see ``judging.manifests``). tests/regression/chec
 Nothing but ``accept`` ever writes there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -236,13 +236,67 @@ def accepted_verdicts(paper: str, preset: str, store: Store = Store()) -> dict[s
 
 
 def stale_verdicts(judged: Judged, derived: Judged) -> list[str]:
-    """The verdicts that are not those of the numbers they are said to be of."""
+    """The verdicts that are not those of the numbers they are said to be of, and what else is said of
+    them: words, estimates, intervals."""
     said, found = by_id(judged), by_id(derived)
-    return [
+    lines = [
         f"claim {name}: judged {said.get(name, 'not at all')}, its numbers give {found.get(name, 'none')}"
         for name in sorted(said.keys() | found.keys())
         if said.get(name) != found.get(name)
     ]
+    return lines or _otherwise(judged, derived, _whole)
+
+
+def other_accounts(accepted: Judged, derived: Judged, kept: Sequence[str]) -> list[str]:
+    """What accepted verdicts say otherwise than what was kept: words and regions of every claim, and all
+    numbers of those that need no fresh run."""
+
+    def said(one: Mapping[str, Any]) -> Mapping[str, Any]:
+        names = {part["experiment"] for part in one["parts"]}
+        return _whole(one) if names <= set(kept) else _words(one)
+
+    return _otherwise(accepted, derived, said)
+
+
+# What of a judged claim or number a fresh run moves, and what of it is the verdict, which may be the
+# lower of two.
+_MOVES = {"estimate", "interval", "n", "diverged", "control", "power", "verdict"}
+
+
+def _whole(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: value for key, value in one.items() if key != "verdict"}
+
+
+def _words(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    parts = [{k: v for k, v in part.items() if k not in _MOVES} for part in one["parts"]]
+    # What the control is stays; what became of it moves.
+    own = {k: v for k, v in one.items() if k not in _MOVES - {"control"}}
+    return {**own, "parts": parts}
+
+
+def _otherwise(
+    judged: Judged, derived: Judged, said: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> list[str]:
+    a, b = (
+        {o["id"]: said(o) for found in one.values() for o in found} for one in (judged, derived)
+    )
+    return [
+        f"claim {name}: {key} is not that of its numbers and of claims.yaml"
+        for name in sorted(a.keys() | b.keys())
+        for key in dict.fromkeys([*a.get(name, {"id": ""}), *b.get(name, {"id": ""})])
+        if not _alike(a.get(name, {}).get(key), b.get(name, {}).get(key))
+    ]
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two judged values are one: numbers, which have six digits, to the last of them."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    if isinstance(a, float) and isinstance(b, float):
+        return bool(np.isclose(a, b, rtol=1e-5, atol=1e-12))
+    return bool(a == b)
 
 
 def other_verdicts(accepted: Mapping[str, str], derived: Judged, kept: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ import figures
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
 from replications.harness.files import atomically
-from replications.harness.judging import verdicts
+from replications.harness.judging import predictions, verdicts
 from replications.harness.judging.end_table import end_table
 from replications.harness.judging.verdicts import VERDICTS, Judged
 from replications.harness.showing import origins, plotting, readme, scoreboard
@@ -59,7 +59,14 @@ PART_HEADS = (
     "ours (95 % interval)",
     "runs",
     "declared",
+    "older than its results",
     "from",
+)
+OLDER = (
+    "*Older than its results*: whether the test (its quantity and region) stood in `claims.yaml` at the commit "
+    "that the results record or, of what every run computes anew, before the first of them was accepted; from "
+    "git's history, and without it unknown. The level of a margin became 95 % for everything later, from 90 %, "
+    "which makes a verdict harder to get and changes no region."
 )
 
 
@@ -132,23 +139,25 @@ def write_verdicts(papers: Sequence[str], preset: str, store: Store) -> None:
 def verdicts_markdown(judged: Judged, preset: str, store: Store = Store()) -> str:
     """Paper by paper: every claim with its parts and pictures, the numbers, and where all come from."""
     scale = "at full scale" if preset == "full" else "in the quick run"
-    sections = [f"# Claims {scale}: {counts(judged['claims'])}", legend()]
+    sections = [f"# Claims {scale}: {counts(judged['claims'])}", legend(), OLDER]
     papers = dict.fromkeys(one["paper"] for kind in judged.values() for one in kind)
     used: dict[str, list[str]] = {paper: [] for paper in papers}
     for paper in papers:
         sections.append(f"## {short_name(paper, store)}")
         drawn: set[str] = set()
+        ages = predictions.of_claims(paper, preset, store)
         for claim in (one for one in judged["claims"] if one["paper"] == paper):
-            sections += _claim(paper, claim, preset, store, drawn)
+            sections += _claim(paper, claim, ages[claim["id"]], preset, store, drawn)
             used[paper] += [part["experiment"] for part in claim["parts"]]
         numbers = [one for one in judged["numbers"] if one["paper"] == paper]
         if numbers:
+            older = predictions.of_numbers(paper, preset, store)
             sections.append(f"### Numbers of the paper: {counts(numbers, OF_NUMBER)}")
             heads = (PART_HEADS[0], "place", *PART_HEADS[1:])
             rows = []
             for number in numbers:
                 (part,) = number["parts"]
-                cells = _part(paper, part, verdict_of_number(number))
+                cells = _part(paper, part, verdict_of_number(number), older[number["id"]])
                 rows.append([cells[0], f"{number['place']} ({number['certainty']})", *cells[1:]])
             sections.append(table(heads, rows))
             used[paper] += [one["parts"][0]["experiment"] for one in numbers]
@@ -158,7 +167,12 @@ def verdicts_markdown(judged: Judged, preset: str, store: Store = Store()) -> st
 
 
 def _claim(
-    paper: str, claim: Mapping[str, Any], preset: str, store: Store, drawn: set[str]
+    paper: str,
+    claim: Mapping[str, Any],
+    older: Sequence[str],
+    preset: str,
+    store: Store,
+    drawn: set[str],
 ) -> Iterator[str]:
     """A claim: its words, its parts, its pictures where they have not stood above."""
     yield f"### {claim['id']}, {claim['place']}: {verdict_of_claim(claim)}"
@@ -168,7 +182,8 @@ def _claim(
         yield f"The paper: {said['text']} ({said['certainty']}; {said['source']})."
     if not claim["power"]:
         yield f"Without power: {claim['control']}, passes as well."
-    yield table(PART_HEADS, [_part(paper, part, _verdict(part)) for part in claim["parts"]])
+    rows = zip(claim["parts"], older, strict=True)
+    yield table(PART_HEADS, [_part(paper, part, _verdict(part), age) for part, age in rows])
     for name, figure in _pictures_of(paper).items():
         there = _drawn(paper, name, figure, preset, store) if claim["id"] in figure.claims else []
         if not there:
@@ -201,14 +216,14 @@ def _verdict(part: Mapping[str, Any]) -> str:
     return f"{SYMBOLS[part['verdict']]} {OF_CLAIM[part['verdict']]}"
 
 
-def _part(paper: str, part: Mapping[str, Any], verdict: str) -> list[str]:
+def _part(paper: str, part: Mapping[str, Any], verdict: str, older: str) -> list[str]:
     number = "" if part["published"] is None else f"{part['published']:.4g}"
     quantity = part["quantity"].replace("_", " ")
     ours = interval_of(part) + (
         f" at {100 * part['confidence']:g} %" if part["confidence"] != 0.95 else ""
     )
     where = origins.link(paper, part["experiment"])
-    return [verdict, quantity, number, ours, runs_of(part), part["region"], where]
+    return [verdict, quantity, number, ours, runs_of(part), part["region"], older, where]
 
 
 def counts(judged: Sequence[Mapping[str, Any]], words: Mapping[str, str] = OF_CLAIM) -> str:

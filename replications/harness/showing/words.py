@@ -63,7 +63,7 @@ def verdict_of_claim(claim: Mapping[str, Any]) -> str:
     text = f"{SYMBOLS[verdict]} {OF_CLAIM[verdict]}"
     if verdict == "incomplete":
         fewest = min((p for p in claim["parts"]), key=lambda p: p["n"] / p["declared"])
-        text = f"{SYMBOLS[verdict]} {fewest['n']} of {fewest['declared']} runs"
+        text = _too_few(fewest)
     if claim["identity"]:
         return f"{text}, exact identity"
     return text if claim["power"] else f"{text}, without power"
@@ -74,8 +74,14 @@ def verdict_of_number(number: Mapping[str, Any]) -> str:
     (part,) = number["parts"]
     verdict = number["verdict"]
     if verdict == "incomplete":
-        return f"{SYMBOLS[verdict]} {part['n']} of {part['declared']} runs"
+        return _too_few(part)
     return f"{SYMBOLS[verdict]} {OF_NUMBER[verdict]}"
+
+
+def _too_few(part: Mapping[str, Any]) -> str:
+    """How many runs there are where there is no verdict yet, or where one run can have none."""
+    n, declared = part["n"], part["declared"]
+    return f"{SYMBOLS['incomplete']} " + ("one run" if n >= declared else f"{n} of {declared} runs")
 
 
 def legend() -> str:

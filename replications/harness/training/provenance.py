@@ -150,6 +150,36 @@ def past_texts(file: Path) -> Iterable[str]:
             continue
 
 
+def text_at(commit: str, file: Path) -> str | None:
+    """What a file said at a commit; None where git does not know it."""
+    try:
+        name = file.absolute().relative_to(ROOT).as_posix()
+        return _git("show", f"{commit}:{name}")
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
+def added(folder: Path) -> list[tuple[str, str]]:
+    """(commit, name) of every file that was ever added below a folder, the last first; none without git."""
+    try:
+        name = folder.absolute().relative_to(ROOT).as_posix()
+        words = (
+            "--full-history",
+            "--diff-filter=A",
+            "--no-renames",
+            "--name-only",
+            "--format=%x00%H",
+        )
+        log = _git("log", *words, "--", name)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+    pairs = []
+    for entry in log.split("\0")[1:]:
+        commit, *names = entry.split()
+        pairs += [(commit, one) for one in names]
+    return pairs
+
+
 def _git(*words: str) -> str:
     done = subprocess.run(
         ["git", *words], cwd=ROOT, check=True, capture_output=True, text=True, timeout=20

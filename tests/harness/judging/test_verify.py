@@ -49,11 +49,24 @@ def test_every_accepted_cell_has_the_records_of_its_spec(paper):
 def test_machines_of_one_kind_owe_each_other_every_digit():
     here = provenance.machine_once()
     assert verify.tier(here) == verify.SAME
-    assert verify.tolerance("test_loss", "float32", 1.0, verify.SAME) == 0
+    assert verify.tolerance("test_loss", "float32", 1.0, verify.SAME, 10**6) == 0
     assert verify.tier(here | {"processor": "another"}) == "another processor"
     # A seed of before instructions were recorded.
     assert verify.tier(here | {"instructions": None}) == "another processor"
     assert verify.tier(here | {"device": "NVIDIA H200"}) == "a GPU"
+
+
+def test_another_processor_may_be_further_off_the_more_updates_carry_its_round_off():
+    def allowed(measure, value, step, dtype="float32"):
+        return verify.tolerance(measure, dtype, value, "another processor", step)
+
+    losses = [allowed("test_loss", 0.5, step) for step in (0, 20, 100, 1000, 10**6)]
+    assert losses == pytest.approx([2e-6, 2e-6, 6e-6, 5.1e-5, 5.1e-5], rel=0.01)
+    assert allowed("test_loss", 0.5, 1000, "float64") == pytest.approx(1.05e-6, rel=0.01)
+    # Feedback times 1.0001 turns an angle of 77 degrees by a thousandth within 50 updates.
+    assert allowed("weight_angle", 77.0, 50) < 1e-3
+    # An angle of exactly 0 comes out as the root of round-off.
+    assert allowed("delta_angle", 0.0, 50) == pytest.approx(2e-3)
 
 
 def test_as_many_passes_as_a_run_has_reach_its_end_and_one_the_first_record():

@@ -44,7 +44,7 @@ def test_verdicts_join_papers_into_one_table_with_the_same_bytes_every_time(tmp_
     assert "The paper: 2.4 % (A;" in text
     assert "n = 4, 1 diverged" in text
     tables = [line for line in text.splitlines() if line.startswith("| ")]
-    assert {line.replace("\\|", "").count("|") for line in tables} == {8}
+    assert {line.replace("\\|", "").count("|") for line in tables} == {9}
     page = read[0][2].decode()
     assert page.startswith("<!doctype html>")
     assert "<td>✘ failed</td>" in page
