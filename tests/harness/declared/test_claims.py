@@ -243,3 +243,16 @@ def test_every_slope_that_is_claimed_is_that_of_the_decay_of_its_cell(preset):
         cell = experiments.cell("kolen_pollack1994", part.value.experiment, part.value.arm, preset)
         assert part.around == pytest.approx(log10(1 - cell.spec.optimizer.weight_decay), rel=1e-6)
         assert part.margin == pytest.approx(1e-3 * abs(part.around), rel=1e-6)
+
+
+def test_lillicraps_digits_are_judged_at_every_printed_record():
+    """What a claim compares with print is recorded: quick's claims and full's alike are about updates that
+    the experiment measures."""
+    for claim in read_claims("lillicrap2016").claims:
+        for part in claim.under("full")[1]:
+            for q in part.quantities:
+                step = q.at.from_step
+                if q.experiment != "digits" or step != q.at.to_step:
+                    continue
+                record = experiments.cell("lillicrap2016", "digits", q.arm, "full").spec.record
+                assert step in record.at or step % 60_000 == 0

@@ -97,3 +97,10 @@ def test_every_published_number_has_its_cell(paper):
     for experiment, arm, measure in read_published(paper):
         name = measure.partition("@")[0].partition("/")[0]
         assert name in known[experiment][arm], f"{experiment}/{arm}"
+
+
+def test_lillicraps_printed_curves_are_complete():
+    numbers = read_published("lillicrap2016")
+    for arm in ("backprop", "feedback_alignment", "shallow"):
+        curve = [k for k in numbers if k[:2] == ("digits", arm) and k[2].startswith("test_error@")]
+        assert len(curve) == 12

@@ -124,3 +124,19 @@ def test_a_measure_named_twice_is_refused(tmp_path):
     store = write_line(tmp_path, put(["measures"], ["test_nse", "test_nse"]))
     with pytest.raises(UserError, match="measures: a measure is named twice"):
         cell("paper", "line", "backprop", "quick", store)
+
+
+def test_choices_that_a_spec_does_not_make_are_no_part_of_its_digest():
+    spec = cell("lillicrap2016", "linear", "feedback_alignment", "quick").spec
+    said = spec.model_dump()
+    assert {"frozen", "spiking"}.isdisjoint(said)
+    assert "quadratic" not in said["task"]
+
+
+def test_choices_that_a_spec_makes_are_part_of_it():
+    spec = cell("lillicrap2016", "phases", "feedback_alignment", "full").spec
+    said = spec.model_dump()
+    assert said["task"]["quadratic"]["outputs"] == 20
+    assert [phase["layers"] for phase in said["frozen"]] == [["readout"], ["hidden_1"], ["readout"]]
+    spiking = cell("lillicrap2016", "spiking", "feedback_alignment", "full").spec.model_dump()
+    assert (spiking["spiking"]["group"], spiking["network"]["hidden"]) == (100, [1500] * 3)
