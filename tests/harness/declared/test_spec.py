@@ -8,6 +8,10 @@ from replications.harness.declared.experiments import cell
 from replications.harness.declared.spec import Init, Network
 from replications.harness.errors import UserError
 from tests.harness.papers import put, write_line
+from tests.harness.training.article import (
+    phases,
+    small,
+)
 
 
 def deep_features(paper):
@@ -140,3 +144,22 @@ def test_choices_that_a_spec_makes_are_part_of_it():
     assert [phase["layers"] for phase in said["frozen"]] == [["readout"], ["hidden_1"], ["readout"]]
     spiking = cell("lillicrap2016", "spiking", "feedback_alignment", "full").spec.model_dump()
     assert (spiking["spiking"]["group"], spiking["network"]["hidden"]) == (100, [1500] * 3)
+
+
+@pytest.mark.parametrize("rule", ["kolen_pollack", "direct_feedback_alignment"])
+def test_the_printed_rule_is_of_the_articles_rules(rule):
+    with pytest.raises(ValueError, match="output_error: printed is of backprop"):
+        small(rule=rule, measures=["test_loss"])
+
+
+@pytest.mark.parametrize(
+    ("frozen", "message"),
+    [
+        ([{"layers": ["hidden_2"]}], "unknown layer 'hidden_2'"),
+        ([{"layers": ["readout"], "from_step": 5, "to_step": 5}], "to_step comes after from_step"),
+        ([{"layers": []}], "at least 1 item"),
+    ],
+)
+def test_phases_are_checked(frozen, message):
+    with pytest.raises(ValueError, match=message):
+        phases(*frozen)
