@@ -8,6 +8,7 @@ from replications.harness.declared.experiments import cell
 from replications.harness.declared.spec import Init, Network
 from replications.harness.errors import UserError
 from tests.harness.papers import put, write_line
+from tests.harness.training import spikes
 from tests.harness.training.article import (
     phases,
     small,
@@ -163,3 +164,21 @@ def test_the_printed_rule_is_of_the_articles_rules(rule):
 def test_phases_are_checked(frozen, message):
     with pytest.raises(ValueError, match=message):
         phases(*frozen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rule": "backprop"}, "spiking: rule"),
+        ({"batch": 2}, "spiking: batch"),
+        ({"network": {"init": "fan_in_uniform"}}, "spiking: network.init"),
+        ({"network": {"hidden": []}}, "spiking: network"),
+        ({"optimizer": {"adam": {"learning_rate": 0.1}}}, "spiking: optimizer"),
+        ({"frozen_epochs": 1}, "spiking: frozen"),
+        ({"measures": ["delta_angle"]}, "delta_angle is not of spiking nets"),
+        ({"spiking": None}, "traces is of spiking nets"),
+    ],
+)
+def test_what_a_spiking_net_cannot_be_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        spikes.spec(**changes)

@@ -14,6 +14,7 @@ from replications.harness.training import costs, datasets, tasks
 from replications.harness.training.program import program
 from replications.harness.training.simulate import simulate
 from tests.harness.papers import write_paper
+from tests.harness.training import spikes
 from tests.harness.training.article import (
     QUADRATIC,
     by_hand,
@@ -422,3 +423,37 @@ def test_frozen_epochs_are_a_phase_of_the_first_layer():
     one, other = (weights(updated(chosen, task, 80)[0]) for chosen in (by_epochs, by_phase))
     for name in one:
         np.testing.assert_array_equal(one[name], other[name])
+
+
+# A spiking net is a cell like any other
+
+
+def test_the_spec_says_what_a_spiking_net_is():
+    first, _, found = spikes.trained(spikes.spec(epochs=3))
+    assert [w.shape for w in first.trained] == [(9, 6), (7, 5), (6, 6)]
+    assert [b.shape for b in first.feedback] == [(6, 5), (5, 6)]
+    assert (found.steps_per_epoch, found.steps, found.shuffled) == (12, 36, True)
+
+
+def test_records_of_a_spiking_net_are_the_error_and_what_its_picture_shows():
+    first, state, found = spikes.trained(spikes.spec())
+    _, values = found.measure(state, first, spikes.task().data)
+    assert 0 <= float(values["test_error"]) <= 1
+    assert {"train_loss", "train_error"} < set(values)
+    assert values["traces/spikes_input"].shape == (2, 8, 4)  # images, units, steps
+    assert values["traces/spikes_readout"].shape == (2, 6, 4)
+    assert values["traces/potential_hidden_1"].shape == (2, 4)
+    assert values["traces/signal_readout"].shape == (2, 4)
+    again = found.measure(state, first, spikes.task().data)[1]
+    np.testing.assert_array_equal(values["traces/spikes_hidden_1"], again["traces/spikes_hidden_1"])
+    alone = program(spikes.spec(measures=["test_error"]), spikes.task()).measure(
+        state, first, spikes.task().data
+    )[1]
+    assert set(alone) == {"test_error", "train_loss", "train_error"}
+
+
+def test_without_feedback_the_output_layer_of_a_spiking_net_learns_alone():
+    first, state, _ = spikes.trained(spikes.spec(rule="shallow", measures=["test_error"]))
+    for before, now in zip(first.trained[:-1], state.trained[:-1], strict=True):
+        np.testing.assert_array_equal(before, now)
+    assert np.abs(state.trained[-1] - first.trained[-1]).max() > 0
