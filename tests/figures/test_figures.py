@@ -23,7 +23,7 @@ from replications.harness.store import Store
 from replications.harness.tables import write_table
 
 PAPER = "lillicrap2016"
-# The article's own pictures have tables and tests of their own: tests/harness/figures/test_article.py.
+# The article's own pictures have tables and tests of their own: test_lillicrap2016_article.py.
 NAMES = [name for name in figures.of(PAPER) if name not in ARTICLE]
 PUBLISHED = read_published(PAPER)
 COLOURS = {rule: row.colour for rule, row in RULES.items()}
