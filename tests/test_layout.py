@@ -36,13 +36,14 @@ def defines(file: Path) -> bool:
 
 
 def wanted(root: Path) -> Iterator[tuple[str, str]]:
-    """Every module, and the file of its tests. A leading underscore is no part of the name."""
+    """Every module of a package, and the file of its tests. A leading underscore is no part of the name."""
     for folder, tests in FOLDERS.items():
         for file in sorted((root / folder).rglob("*.py")):
             module = file.relative_to(root)
-            if file.name == "__init__.py" and not defines(file):
+            package = file.with_name("__init__.py")
+            if not package.exists() or (file == package and not defines(file)):
                 continue
-            together = file.name == "__init__.py" or str(module.parent) in TOGETHER
+            together = file == package or str(module.parent) in TOGETHER
             named = module.parent if together else module.with_suffix("")
             place = Path(tests, named.relative_to(folder).parent)
             yield str(module), str(place / f"test_{named.name.lstrip('_')}.py")
@@ -111,10 +112,14 @@ def tree(tmp_path):
         "bioflax/__init__.py": "from bioflax._a import a\n",
         "bioflax/_a.py": "",
         "bioflax/_rules/__init__.py": "",
+        "bioflax/_layers/__init__.py": "",
         "bioflax/_rules/one.py": "",
         "bioflax/_rules/two.py": "",
         "figures/__init__.py": "def of(): ...\n",
+        "replications/harness/__init__.py": "",
+        "replications/harness/judging/__init__.py": "",
         "replications/harness/judging/drift.py": "",
+        "replications/harness/template/no_module.py": "",
         "tests/bioflax/test_a.py": "",
         "tests/bioflax/test_rules.py": "",
         "tests/figures/test_figures.py": "",
@@ -138,7 +143,6 @@ def tree(tmp_path):
     ],
 )
 def test_a_module_without_tests_is_named_with_the_file_that_it_lacks(tree, module, file):
-    (tree / module).parent.mkdir(exist_ok=True)
     (tree / module).write_text("")
     assert missing(tree) == [f"{module}: no {file}"]
     (tree / file).write_text("")
