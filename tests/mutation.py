@@ -16,22 +16,22 @@ ROOT = Path(__file__).parents[1]
 # Of each module, or folder of modules: where its tests are, in ``tests/bioflax``.
 TESTS = {
     "__init__.py": ["layers"],
-    "_alignment.py": ["alignment", "convert", "rules"],
-    "_angle.py": ["alignment"],
+    "_alignment.py": ["alignment", "history", "convert", "rules"],
+    "_angle.py": ["angle", "alignment"],
     "_convert.py": ["convert", "alignment", "direct", "product"],
     "_direct": ["direct", "alignment", "convert"],
     "_feedback.py": ["feedback", "rules", "layers"],
-    "_filters.py": ["convert"],
-    "_history.py": ["alignment"],
+    "_filters.py": ["filters", "convert"],
+    "_history.py": ["history"],
     "_layers": ["convert", "rules", "layers", "options", "linen"],
-    "_mirror.py": ["rules", "product"],
+    "_mirror.py": ["mirror", "rules", "product"],
     "_product.py": ["product", "layers", "convert", "rules"],
-    "_pure.py": ["direct", "alignment"],
-    "_report.py": ["convert"],
-    "_rules": ["rules", "layers", "convert"],
-    "_signals.py": ["alignment", "product"],
-    "_stack.py": ["direct", "rules", "convert"],
-    "_tap.py": ["alignment"],
+    "_pure.py": ["pure", "direct", "alignment"],
+    "_report.py": ["report", "convert"],
+    "_rules": ["rules", "mirror", "layers", "convert"],
+    "_signals.py": ["signals", "alignment", "product"],
+    "_stack.py": ["stack", "direct", "mirror", "convert"],
+    "_tap.py": ["tap", "signals", "alignment"],
 }
 # A product of all layers, rules, transforms and types, each compiled: too slow for every mutant.
 MATRIX = "test_layers.py::test_gradients_under_every_transform_equal_the_hand_written_backward_pass"

@@ -1,7 +1,4 @@
-"""Angles: what they are, and that they compare a rule with backpropagation at the same place."""
-
-import itertools
-import re
+"""That alignments compare a rule with backpropagation at the same place."""
 
 import jax
 import jax.numpy as jnp
@@ -11,42 +8,8 @@ from flax import nnx
 
 import bioflax
 from bioflax._direct.weights import matrices
-from tests.bioflax.cases import FAST, RULES, Weights, normal, quick, streams, traceable
-
-X, Y = normal((6, 4)), normal((6, 2), seed=1)
-BATCH = (jnp.asarray(X, jnp.float32), jnp.asarray(Y, jnp.float32))
-FA = bioflax.FeedbackAlignment(quick)
-
-
-def loss(model, batch):
-    x, y = batch
-    return jnp.sum((model(x) - y) ** 2) / 2
-
-
-def compiled(measure):
-    """``measure(model, loss, batch)``, compiled: faster here than one operation at a time."""
-
-    def run(model, loss=loss, batch=BATCH):
-        graph, state = nnx.split(model)
-
-        def call(state, batch):
-            return measure(nnx.merge(graph, state), loss, batch)
-
-        return jax.jit(call, compiler_options=FAST)(state, batch)
-
-    return run
-
-
-aligned, signals = compiled(bioflax.alignment), compiled(bioflax.signals)
-
-
-def mlp(rule, widths=(4, 5, 5, 2)):
-    """Linear, tanh, linear, tanh, linear."""
-    rngs = streams()
-    parts = []
-    for n_in, n_out in itertools.pairwise(widths):
-        parts += [bioflax.Linear(n_in, n_out, rule=rule, kernel_init=quick, rngs=rngs), jnp.tanh]
-    return nnx.Sequential(*parts[:-1])
+from tests.bioflax.cases import RULES, Weights, normal, quick, streams, traceable
+from tests.bioflax.nets import BATCH, FA, X, Y, aligned, loss, mlp, signals
 
 
 def direct(mode="dfa", *, stacked=0, first=()):
@@ -62,32 +25,6 @@ def direct(mode="dfa", *, stacked=0, first=()):
     readout = nnx.Linear(5, 2, kernel_init=quick, rngs=rngs)
     blocks = [*first, block(4, 5, rngs), later]
     return bioflax.DirectFeedback(blocks, readout, mode=mode, feedback_init=traceable, rngs=rngs)
-
-
-# The angle ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("degrees", [0.0, 1e-6, 30.0, 90.0, 150.0, 180.0 - 1e-6, 180.0])
-def test_the_angle_is_signed_and_exact_near_both_ends(degrees):
-    a = jnp.array([3.0, 0.0])
-    b = 0.1 * jnp.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
-    np.testing.assert_allclose(bioflax.angle(a, b), degrees, rtol=1e-9, atol=1e-12)
-
-
-def test_vanishing_and_huge_vectors_still_have_their_angle():
-    a, b = jnp.asarray([[1e-30, 1e-30]], jnp.float32), jnp.asarray([[1e30, 0.0]], jnp.float32)
-    np.testing.assert_allclose(bioflax.angle(a, b), 45.0, rtol=1e-6)
-
-
-def test_the_angle_to_nothing_is_not_a_number():
-    assert jnp.isnan(bioflax.angle(jnp.zeros(3), jnp.ones(3)))
-    assert jnp.isnan(bioflax.angle(jnp.ones(3), jnp.full(3, jnp.inf)))
-
-
-@pytest.mark.parametrize(("a", "b"), [((3,), (1, 3)), ((1, 3), (3,))])
-def test_arrays_of_different_shapes_have_no_angle(a, b):
-    with pytest.raises(ValueError, match=re.escape(f"shapes {a} and {b}")):
-        bioflax.angle(jnp.ones(a), jnp.ones(b))
 
 
 # Against vectors computed by hand ----------------------------------------------------------------
@@ -249,39 +186,6 @@ def test_it_costs_two_gradients():
     assert flops(lambda model: bioflax.alignment(model, loss, batch)) < 2.2 * flops(gradient)
 
 
-def test_a_history_is_the_same_from_a_loop_as_from_a_scan():
-    graph, state = nnx.split(mlp(FA))
-
-    def step(state, _):
-        model = nnx.merge(graph, state)
-        params = nnx.state(model, nnx.Param)
-        gradient = nnx.grad(loss)(model, BATCH)
-        nnx.update(model, jax.tree.map(lambda p, g: p - 0.05 * g, params, gradient))
-        return nnx.state(model), bioflax.alignment(model, loss, BATCH)
-
-    run = jax.jit(lambda s: jax.lax.scan(step, s, length=100), compiler_options=FAST)
-    _, scanned = run(state)
-    once, records = jax.jit(step, compiler_options=FAST), []
-    for _ in range(100):
-        state, record = once(state, None)
-        records.append(record)
-    looped = bioflax.history(records)
-    # The readout's angle is 0: that of two unit vectors, each rounded to float32.
-    close = {"rtol": 1e-3, "atol": np.degrees(2 * np.finfo(np.float32).eps)}
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **close), looped, scanned)
-    degrees = looped.deltas["layers/2"]
-    assert degrees.shape == (100,)
-    # Learning turns the forward weights towards the feedback (Lillicrap et al. 2016).
-    assert degrees[-1] < degrees[0]
-
-
-def test_a_history_of_nothing_or_of_other_layers_is_refused():
-    with pytest.raises(ValueError, match="a history needs at least one alignment"):
-        bioflax.history([])
-    with pytest.raises(ValueError, match="layers/4"):
-        bioflax.history([aligned(mlp(FA)), aligned(mlp(FA, widths=(4, 5, 2)))])
-
-
 def test_examples_without_an_error_have_no_angle_and_are_left_out():
     rngs = streams()
     parts = [bioflax.Linear(1, 1, rule=FA, use_bias=False, rngs=rngs), nnx.relu]
@@ -292,59 +196,6 @@ def test_examples_without_an_error_have_no_angle_and_are_left_out():
     assert measured.deltas["layers/0"] in (0.0, 180.0)
     silent = aligned(model, loss, (x[1:], x[1:]))
     assert jnp.isnan(silent.deltas["layers/0"])
-
-
-class Modules(nnx.Module):
-    """Layers in a list and a dictionary, one of them called twice, and one never."""
-
-    def __init__(self, rngs):
-        self.parts = nnx.List([bioflax.Linear(4, 4, rule=FA, rngs=rngs)])
-        self.named = nnx.Dict(out=bioflax.Linear(4, 2, rule=FA, rngs=rngs))
-        self.idle = bioflax.Linear(4, 4, rule=FA, rngs=rngs)
-
-    def __call__(self, x):
-        h = jnp.tanh(self.parts[0](x))
-        return self.named["out"](jnp.tanh(self.parts[0](h)))
-
-
-def test_layers_are_found_in_containers_and_a_layer_called_twice_has_the_sum():
-    model = Modules(streams())
-    found = signals(model)
-    assert set(found) == {"parts/0", "named/out"}
-    layer, out = model.parts[0], model.named["out"]
-    w, b = (np.asarray(v[...]) for v in (layer.kernel, layer.feedback))
-    h1 = np.tanh(X @ w)
-    h2 = np.tanh(h1 @ w)
-    e = h2 @ np.asarray(out.kernel[...]) - Y
-    d2 = (e @ np.asarray(out.feedback[...]).T) * (1 - h2**2)
-    d1 = (d2 @ b.T) * (1 - h1**2)
-    np.testing.assert_allclose(found["parts/0"], d1 + d2, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(("first", "second"), [(6, 1), (1, 6)])
-def test_a_layer_called_on_two_sizes_has_no_signal_of_one_shape(first, second):
-    model = nnx.Sequential(bioflax.Linear(4, 4, rule=FA, rngs=streams()))
-
-    def two_sizes(model, batch):
-        return jnp.sum(model(batch[0][:first])) + jnp.sum(model(batch[0][:second]))
-
-    words = f"layers/0 is called with outputs of shapes ({first}, 4) and ({second}, 4)"
-    with pytest.raises(ValueError, match=re.escape(words)):
-        signals(model, two_sizes)
-
-
-def test_a_loss_that_is_not_a_scalar_is_refused():
-    with pytest.raises(ValueError, match=r"loss\(model, batch\) is of shape \(6, 2\), and must be"):
-        signals(mlp(FA), lambda model, batch: model(batch[0]))
-
-
-def test_recurrent_layers_have_signals_summed_over_time():
-    rnn = nnx.RNN(bioflax.SimpleCell(4, 4, rule=FA, rngs=streams()))
-    x = jnp.asarray(normal((3, 5, 4)), jnp.float32)
-    found = signals(rnn, lambda model, x: jnp.sum(model(x) ** 2), x)
-    shapes = {path: d.shape for path, d in found.items()}
-    assert shapes == {"cell/dense_h": (3, 4), "cell/dense_i": (3, 4)}
-    np.testing.assert_array_equal(found["cell/dense_h"], found["cell/dense_i"])
 
 
 def test_a_plain_flax_model_can_be_measured_too():
@@ -441,15 +292,6 @@ def test_one_signal_for_all_positions_is_compared_with_the_jacobian_summed_over_
     np.testing.assert_allclose(measured.weights["blocks/0"], wanted, rtol=1e-3)
 
 
-def test_half_precision_has_the_angles_of_single_precision():
-    kernels = normal((300, 300)), normal((300, 300), seed=1)
-    a, b = (jnp.asarray(k, jnp.float16) for k in kernels)
-    wanted = bioflax.angle(*(x.astype(jnp.float32) for x in (a, b)))
-    assert bioflax.angle(a, b) == wanted
-    assert 80 < wanted < 100
-    assert bioflax.angle(a, -a) == 180
-
-
 def test_ratios_of_vanishing_errors_are_those_of_large_ones():
     model = mlp(FA)
 
@@ -478,8 +320,3 @@ def test_layers_that_share_a_kernel_share_its_gradient_and_have_signals_of_their
     deltas = signals(model)
     assert set(deltas) == {"layers/0", "layers/2", "layers/4"}
     assert (deltas["layers/0"] != deltas["layers/2"]).any()
-
-
-def test_a_loss_with_something_beside_it_is_refused():
-    with pytest.raises(ValueError, match="is tuple, and must be a scalar array"):
-        bioflax.alignment(mlp(FA), lambda model, batch: (loss(model, batch), 1), BATCH)

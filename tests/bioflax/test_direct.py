@@ -542,18 +542,6 @@ def test_shared_feedback_reaches_every_layer_of_a_stack():
     assert_same(found, gradients(model, x, error)[0])
 
 
-def test_the_state_inside_a_stack_advances_and_masks_differ_from_layer_to_layer():
-    def layer(rngs):
-        return nnx.Dropout(0.5, rngs=rngs)
-
-    stack = bioflax.Stack(layer, 2, rngs=streams())
-    x = jnp.ones((1, 64), jnp.float32)
-    first, second = stack(x), stack(x)
-    np.testing.assert_array_equal(stack.layers.rngs.count[...], [2, 2])
-    assert not np.array_equal(first, second)
-    assert 0 < np.mean(np.asarray(first) == 4) < 0.5  # twice kept: a quarter, not a half
-
-
 def test_compiling_a_stack_does_not_depend_on_its_depth():
     def operations(depth):
         model = deep(depth, "dfa", stacked=True)
@@ -615,23 +603,6 @@ def test_learned_feedback_must_be_stored():
     for option in ("shared", "broadcast"):
         with pytest.raises(ValueError, match="mode='dkp' learns one weight per unit"):
             net(1, mode="dkp", **{option: True})
-
-
-class Twice(nnx.Module):
-    def __call__(self, x):
-        return x, x
-
-
-def test_several_outputs_are_refused_with_the_name_of_the_module():
-    rngs = streams()
-    words = "puts out a tuple; direct feedback and stacks need modules that put out one array"
-    for blocks, readout in (
-        ([linear(4, 4, rngs), Twice()], linear(4, 2, rngs)),
-        ([linear(4, 4, rngs)], Twice()),
-    ):
-        model = bioflax.DirectFeedback(blocks, readout, rngs=rngs)
-        with pytest.raises(TypeError, match=words):
-            model(jnp.asarray(X))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import figures
+from replications.harness.judging.verdicts import VERDICTS
 
 FILES = sorted(Path(figures.__file__).parent.glob("*.py"))
 # A median of points tells where a label stands, and is no result.
@@ -37,3 +38,11 @@ def test_a_figure_estimates_nothing(file):
     called = {node.func.attr for node in ast.walk(tree)
               if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}  # fmt: skip
     assert called.isdisjoint(ESTIMATES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_figure_gives_no_verdict(file):
+    """The dots have a mark for each word of the judge; no other module of pictures knows one."""
+    nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    assert file.stem == "dots" or texts.isdisjoint(VERDICTS)

@@ -1,5 +1,7 @@
 """The plan: what a fresh clone would run, and what every rule must have."""
 
+import ast
+import inspect
 import re
 import subprocess
 from collections import Counter
@@ -9,6 +11,8 @@ import pytest
 import yaml
 
 import figures
+from replications.harness import sources
+from replications.harness.command_line import VERBS
 from replications.harness.declared import experiments
 from replications.harness.judging import manifests
 from replications.harness.store import PRESETS
@@ -128,7 +132,7 @@ def test_no_rule_writes_a_tracked_file(clone):
 def test_an_embedding_is_no_table_of_an_experiment_and_trains_nothing(clone):
     table = "results/quick/nokland2016/tables/mnist_3x400.embedding.csv"
     assert clone.planned(table) == Counter(dataset=1, simulate=2, embed=1)
-    assert "replications.harness.projection" in rules()["embed"]
+    assert "replications.harness.judging.embedding" in rules()["embed"]
     cells = [cell for paper in PAPERS for cell in experiments.cells(paper, "quick")]
     run = {path.name for cell in cells for path in provenance.cell_sources(cell)}
     assert run.isdisjoint({"embedding.py", "projection.py"})
@@ -143,6 +147,67 @@ def test_planning_writes_nothing_under_results(clone):
 def test_every_rule_has_a_log_an_environment_and_a_message(name):
     for directive in ("log:", "conda:", "message:", "logged {log}"):
         assert directive in rules()[name]
+
+
+# What decides the numbers of these is told cell by cell, by digests: tests/harness/training/test_provenance.py.
+BY_DIGEST = {
+    "dataset": "content",
+    "simulate": "source_digest",
+    "fingerprint": "digests_of_accepted",
+}
+
+
+def modules_of_verb(verb: str) -> list[str]:
+    """The modules that a verb of the harness asks for, whatever its options."""
+    function = ast.parse(inspect.getsource(VERBS[verb].run)).body[0]
+    always = [node for node in function.body if not isinstance(node, ast.If)]
+    calls = [node for one in always for node in ast.walk(one) if isinstance(node, ast.Call)]
+    return [
+        f"replications.harness.{ast.literal_eval(call.args[0])}"
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "_module"
+    ]
+
+
+def rerun_on(body: str) -> set[Path]:
+    """The sources that a rule counts: what it names, with all that this imports."""
+    named = re.search(r"code=code\(([^)]*)\)", body)
+    modules = re.findall(r'"([\w.{}]+)"', named[1]) if named else []
+    return set(sources.closure([name.format(paper=PAPERS[0]) for name in modules]))
+
+
+@pytest.mark.parametrize("name", [name for name in rules() if name not in ("check", "site")])
+def test_a_rule_reruns_on_all_that_its_verb_imports(name):
+    (verb,) = re.findall(r"python -m replications (\w+)", rules()[name])
+    if name in BY_DIGEST:
+        assert f"={BY_DIGEST[name]},\n" in rules()[name]
+        return
+    modules = modules_of_verb(verb)
+    assert modules
+    assert set(sources.closure(modules)) <= rerun_on(rules()[name])
+
+
+def test_the_check_reruns_on_all_that_its_test_imports_and_on_the_test():
+    folder = ROOT / "tests/regression"
+    files = [file for file in folder.iterdir() if file.is_file() and "test_" not in file.name]
+    for file in files:
+        assert f'"{file.name}"' in rules()["check"]
+    imported = [
+        f"{node.module}.{alias.name}"
+        for file in files
+        if file.suffix == ".py"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert set(sources.closure(imported)) <= rerun_on(rules()["check"])
+
+
+def test_no_rule_lists_the_sources_of_the_suite():
+    for name, body in rules().items():
+        listed = set(re.findall(r"[\w/]+\.py\b", body))
+        tests = {"tests/regression/check_accepted.py", "check_accepted.py", "conftest.py"}
+        assert listed <= (tests if name == "check" else set()), name
 
 
 def test_helpers_stand_in_the_common_file_only():

@@ -43,6 +43,51 @@ def test_a_rule_that_no_cell_uses_reruns_nothing(edited):
     assert edited.planned("tiny") == Counter()
 
 
+OWN = '''"""A rule of one's own."""
+
+import dataclasses
+
+from bioflax._rules.feedback_alignment import FeedbackAlignment
+
+
+@dataclasses.dataclass(frozen=True)
+class Own(FeedbackAlignment):
+    """Feedback alignment under another name.
+
+    Reference: nobody.
+    """
+'''
+
+
+def test_a_new_rule_is_one_row_outside_the_library_and_reruns_nothing_but_its_cells(edited):
+    """In the library a module and its name; outside of it a row of the catalogue; then a spec may use it."""
+    (edited.folder / "bioflax/_rules/own.py").write_text(OWN)
+    append(edited, "bioflax/_rules/__init__.py", "\nfrom bioflax._rules.own import Own\n")
+    append(edited, "bioflax/__init__.py", "\nfrom bioflax._rules import Own\n")
+    row = '    "own": LearningRule("my own", "#123456", "Own"),\n    "shallow": '
+    edited.edit("replications/harness/catalogue/rules.py", '    "shallow": ', row)
+    spec = "replications/tiny/experiments.yaml"
+    edited.edit(spec, "feedback_alignment: {}", "feedback_alignment: {}\n      own: {rule: own}")
+    assert simulated(edited) == {"tiny: line, own"}
+    results = "results/quick/tiny"
+    made = ["tables/line.csv", "tables/summary.html", "figures/line.svg", "claims.json"]
+    edited.run(*(f"{results}/{name}" for name in made))
+    table = (edited.folder / results / "tables/line.csv").read_text()
+    # The same draws and the same updates as the rule that it is.
+    lines = [line for line in table.splitlines() if line.startswith("feedback_alignment,")]
+    assert lines
+    assert [line.replace("feedback_alignment,", "own,") for line in lines] == [
+        line for line in table.splitlines() if line.startswith("own,")
+    ]
+    # What editors complete is generated from the catalogue.
+    schemas = "workflow/schemas"
+    before = (edited.folder / schemas / "experiments.schema.json").read_text()
+    said = edited.python("-m", "replications", "schemas", "--output", schemas)
+    assert said.status == 0, said.said
+    after = (edited.folder / schemas / "experiments.schema.json").read_text()
+    assert ('"own"' in before, '"own"' in after) == (False, True)
+
+
 def test_a_docstring_a_comment_and_a_blank_line_rerun_nothing(edited):
     text = (edited.folder / KOLEN_POLLACK).read_text()
     assert text.startswith('"""')

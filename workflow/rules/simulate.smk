@@ -55,7 +55,7 @@ rule tabulate:
     conda:
         "../../environment.yml"
     params:
-        code=code("replications.harness.tables"),
+        code=code("replications.harness.judging.tabulate"),
         results=results_folder,
     message:
         "Tabulate {wildcards.paper}: {wildcards.experiment}"
@@ -75,7 +75,7 @@ rule embed:
     conda:
         "../../environment.yml"
     params:
-        code=code("replications.harness.projection"),
+        code=code("replications.harness.judging.embedding"),
         results=results_folder,
     message:
         "Embed the features of {wildcards.paper}: {wildcards.experiment}"

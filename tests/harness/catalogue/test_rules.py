@@ -58,3 +58,8 @@ def test_a_rule_of_whole_nets_depends_on_the_way_in_which_it_feeds_them(name):
     row = RULES[name]
     ways = [getattr(bioflax, one) for one in row.library]
     assert row.direct in [way.__name__ for way in ways]
+
+
+def test_an_arm_whose_word_only_begins_like_a_rule_is_of_none():
+    with pytest.raises(UserError, match=r"no colour for arm 'backpropagation'.*'backprop'"):
+        of_arm("backpropagation")

@@ -9,6 +9,7 @@ from replications.harness.declared import experiments
 from replications.harness.declared.claims import (
     Claim,
     Part,
+    Saying,
     check_claims,
     comparisons,
     published_value,
@@ -243,3 +244,62 @@ def test_every_slope_that_is_claimed_is_that_of_the_decay_of_its_cell(preset):
         cell = experiments.cell("kolen_pollack1994", part.value.experiment, part.value.arm, preset)
         assert part.around == pytest.approx(log10(1 - cell.spec.optimizer.weight_decay), rel=1e-6)
         assert part.margin == pytest.approx(1e-3 * abs(part.around), rel=1e-6)
+
+
+def test_lillicraps_digits_are_judged_at_every_printed_record():
+    """What a claim compares with print is recorded: quick's claims and full's alike are about updates that
+    the experiment measures."""
+    for claim in read_claims("lillicrap2016").claims:
+        for part in claim.under("full")[1]:
+            for q in part.quantities:
+                step = q.at.from_step
+                if q.experiment != "digits" or step != q.at.to_step:
+                    continue
+                record = experiments.cell("lillicrap2016", "digits", q.arm, "full").spec.record
+                assert step in record.at or step % 60_000 == 0
+
+
+def test_a_margin_from_the_published_spreads_is_their_root_mean_square():
+    pair = comparisons("nokland2016", "full")["mnist_7x240", "backprop", "test_error"]
+    assert pair.margin == pytest.approx(sqrt((0.13**2 + 0.13**2 + 0.15**2) / 3))
+
+
+# Controls, statements, intervals
+
+
+def of_net(**options):
+    value = {"experiment": "net", "arm": "feedback_alignment", "measure": "test_error"}
+    return Part.model_validate({"value": value, **options})
+
+
+def test_every_claim_of_every_paper_has_a_control_or_is_an_identity():
+    for paper in experiments.papers():
+        for claim in read_claims(paper).claims:
+            assert claim.identity != (claim.control is not None), claim.id
+            if claim.control:
+                assert any(claim.control.of(p) != p for p in claim.parts), claim.id
+
+
+def test_a_claim_without_a_control_is_refused():
+    data = {
+        "id": "X",
+        "place": "p",
+        "statement": "s",
+        "parts": [of_net(below=1).model_dump(exclude_unset=True)],
+    }
+    with pytest.raises(ValueError, match="needs a control"):
+        Claim.model_validate(data)
+
+
+def test_parts_of_a_preset_need_words_of_their_own():
+    with pytest.raises(ValueError, match="a statement of their own"):
+        Saying.model_validate({"parts": [of_net(below=1).model_dump(exclude_unset=True)]})
+
+
+def test_two_arms_are_no_pairs_and_two_records_of_one_arm_are():
+    assert not of_net(minus={"arm": "backprop"}, below=0).paired
+    assert of_net(minus={"at": "start"}, below=0).paired
+
+
+def test_all_intervals_are_95_percent_unless_a_claim_says_otherwise():
+    assert of_net(below=1).confidence == of_net(margin=1).confidence == 0.95

@@ -5,6 +5,7 @@ import pytest
 from replications.harness.declared.experiments import papers, recorded
 from replications.harness.declared.published import Published, read_published
 from replications.harness.errors import UserError
+from replications.harness.store import Store
 from tests.harness.papers import TOY, write_paper
 
 NUMBER = {
@@ -97,3 +98,19 @@ def test_every_published_number_has_its_cell(paper):
     for experiment, arm, measure in read_published(paper):
         name = measure.partition("@")[0].partition("/")[0]
         assert name in known[experiment][arm], f"{experiment}/{arm}"
+
+
+def test_lillicraps_printed_curves_are_complete():
+    numbers = read_published("lillicrap2016")
+    for arm in ("backprop", "feedback_alignment", "shallow"):
+        curve = [k for k in numbers if k[:2] == ("digits", arm) and k[2].startswith("test_error@")]
+        assert len(curve) == 12
+
+
+def test_a_published_number_needs_a_known_certainty(tmp_path):
+    (tmp_path / "published.yaml").write_text(
+        "- {experiment: e, arm: a, measure: m, value: 1, unit: u, at: end, place: p, "
+        "certainty: sure, source: s}"
+    )
+    with pytest.raises(UserError, match=r"published\.yaml: entry 1: certainty: .*'sure'"):
+        read_published(tmp_path.name, Store(papers=tmp_path.parent))

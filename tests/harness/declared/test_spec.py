@@ -8,6 +8,11 @@ from replications.harness.declared.experiments import cell
 from replications.harness.declared.spec import Init, Network
 from replications.harness.errors import UserError
 from tests.harness.papers import put, write_line
+from tests.harness.training import spikes
+from tests.harness.training.article import (
+    phases,
+    small,
+)
 
 
 def deep_features(paper):
@@ -124,3 +129,56 @@ def test_a_measure_named_twice_is_refused(tmp_path):
     store = write_line(tmp_path, put(["measures"], ["test_nse", "test_nse"]))
     with pytest.raises(UserError, match="measures: a measure is named twice"):
         cell("paper", "line", "backprop", "quick", store)
+
+
+def test_choices_that_a_spec_does_not_make_are_no_part_of_its_digest():
+    spec = cell("lillicrap2016", "linear", "feedback_alignment", "quick").spec
+    said = spec.model_dump()
+    assert {"frozen", "spiking"}.isdisjoint(said)
+    assert "quadratic" not in said["task"]
+
+
+def test_choices_that_a_spec_makes_are_part_of_it():
+    spec = cell("lillicrap2016", "phases", "feedback_alignment", "full").spec
+    said = spec.model_dump()
+    assert said["task"]["quadratic"]["outputs"] == 20
+    assert [phase["layers"] for phase in said["frozen"]] == [["readout"], ["hidden_1"], ["readout"]]
+    spiking = cell("lillicrap2016", "spiking", "feedback_alignment", "full").spec.model_dump()
+    assert (spiking["spiking"]["group"], spiking["network"]["hidden"]) == (100, [1500] * 3)
+
+
+@pytest.mark.parametrize("rule", ["kolen_pollack", "direct_feedback_alignment"])
+def test_the_printed_rule_is_of_the_articles_rules(rule):
+    with pytest.raises(ValueError, match="output_error: printed is of backprop"):
+        small(rule=rule, measures=["test_loss"])
+
+
+@pytest.mark.parametrize(
+    ("frozen", "message"),
+    [
+        ([{"layers": ["hidden_2"]}], "unknown layer 'hidden_2'"),
+        ([{"layers": ["readout"], "from_step": 5, "to_step": 5}], "to_step comes after from_step"),
+        ([{"layers": []}], "at least 1 item"),
+    ],
+)
+def test_phases_are_checked(frozen, message):
+    with pytest.raises(ValueError, match=message):
+        phases(*frozen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rule": "backprop"}, "spiking: rule"),
+        ({"batch": 2}, "spiking: batch"),
+        ({"network": {"init": "fan_in_uniform"}}, "spiking: network.init"),
+        ({"network": {"hidden": []}}, "spiking: network"),
+        ({"optimizer": {"adam": {"learning_rate": 0.1}}}, "spiking: optimizer"),
+        ({"frozen_epochs": 1}, "spiking: frozen"),
+        ({"measures": ["delta_angle"]}, "delta_angle is not of spiking nets"),
+        ({"spiking": None}, "traces is of spiking nets"),
+    ],
+)
+def test_what_a_spiking_net_cannot_be_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        spikes.spec(**changes)

@@ -5,11 +5,22 @@ import json
 from math import inf, nan
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from replications.harness.declared.claims import read_claims
+from replications.harness.declared import claims, experiments
+from replications.harness.declared.claims import (
+    Agreement,
+    Comparison,
+    Control,
+    Part,
+    Quantity,
+    read_claims,
+)
+from replications.harness.declared.published import Published
 from replications.harness.errors import UserError
+from replications.harness.judging import verdicts
 from replications.harness.judging.verdicts import (
     VERDICTS,
     by_id,
@@ -20,7 +31,8 @@ from replications.harness.judging.verdicts import (
 )
 from replications.harness.region import Region
 from replications.harness.statistics import Interval, mean_interval
-from replications.harness.tables import write_table
+from replications.harness.store import Store
+from replications.harness.tables import COLUMNS, write_table
 from tests.harness.judging.made_up import ends, errors, judged, tidy
 from tests.harness.papers import CLAIM, TOY, write_paper, write_toy
 
@@ -351,3 +363,180 @@ def test_gathered_verdicts_say_which_paper_they_are_of(tmp_path):
     assert claim == {"paper": "toy", **found["claims"][0]}
     joined = json.loads(store.all_verdicts("quick", "json").read_text())
     assert joined == {"claims": [claim], "numbers": []}
+
+
+# Agreement with a published number: both spreads, a margin from print alone, enough runs
+
+
+QUANTITY = Quantity.model_validate(
+    {"experiment": "net", "arm": "backprop", "measure": "test_error", "scale": "percent"}
+)
+
+
+def compared(errors, value=2.0, sd=0.1, margin=0.1, runs=5, declared=5, stuck=None):
+    """The judge's word on runs that end at ``errors`` (in %) beside a published number."""
+    rows = [("backprop", seed, 10, 1.0, "test_error", "", e / 100) for seed, e in enumerate(errors)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    said = Published(
+        experiment="net", arm="backprop", measure="test_error", value=value, sd=sd,
+        unit="%", at="end", certainty="A", place="Table 1", source="made up",
+    )  # fmt: skip
+    rule = Agreement(
+        table="Table 1", measure="test_error", scale="percent", margin=margin, why="made up",
+        runs=runs, stuck_above=stuck,
+    )  # fmt: skip
+    pair = Comparison(QUANTITY, said, rule, margin)
+    return verdicts.compare(pair, lambda _: table, lambda *_: declared)
+
+
+def around(mean, sd, n=5):
+    """``n`` numbers with exactly this mean and standard deviation."""
+    x = np.arange(n) - (n - 1) / 2
+    return mean + x * sd / x.std(ddof=1)
+
+
+def test_within_the_margin_and_within_what_both_spreads_explain_agrees():
+    assert compared(around(2.05, 0.1))["verdict"] == "reproduced"
+
+
+def test_within_the_margin_but_further_off_than_the_spreads_explain_is_near():
+    # The standard error of the difference is sqrt(.01^2/5 + .02^2/5) = .01, t of 6 degrees 2.4.
+    assert compared(around(2.05, 0.01), sd=0.02)["verdict"] == "near"
+
+
+def test_beyond_the_margin_but_within_the_spreads_is_open():
+    assert compared(around(2.2, 0.4), sd=0.4)["verdict"] == "inconclusive"
+
+
+def test_beyond_the_margin_and_the_spreads_differs():
+    assert compared(around(2.5, 0.1))["verdict"] == "not reproduced"
+
+
+def test_the_width_of_an_agreement_is_welchs():
+    ours, theirs = around(2.0, 0.2), around(2.0, 0.1, 7)
+    interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    half = (interval.high - interval.low) / 2
+    for side, expected in ((0.999, "reproduced"), (1.001, "near")):
+        found = compared(ours + side * half, sd=0.1, runs=7, margin=1.0)
+        assert found["verdict"] == expected
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_before_the_declared_number_of_runs_there_is_no_verdict(n):
+    found = compared(around(2.0, 0.1, n) if n > 1 else [2.0])
+    assert found["verdict"] == "incomplete"
+    assert (found["n"], found["declared"]) == (n, 5)
+    assert found["estimate"] == pytest.approx(2.0)
+
+
+def test_one_run_is_never_judged_though_one_be_declared():
+    assert compared([2.0], declared=1)["verdict"] == "incomplete"
+
+
+def test_seeds_beyond_the_declared_number_are_left_out():
+    found = compared([*around(2.0, 0.1), 50.0, 60.0])
+    assert (found["verdict"], found["n"]) == ("reproduced", 5)
+
+
+def test_a_run_that_diverged_is_no_agreement():
+    assert compared([2.0, 2.0, 2.0, 2.0, float("nan")])["verdict"] == "not reproduced"
+
+
+def test_where_the_paper_saw_no_convergence_every_run_must_be_stuck():
+    stuck = {"value": None, "sd": None, "stuck": 50.0}
+    assert compared([88, 89, 90, 90, 90], **stuck)["verdict"] == "reproduced"
+    assert compared([88, 89, 90, 90, 10], **stuck)["verdict"] == "not reproduced"
+
+
+GREEN = ("reproduced", "near")
+
+
+def exchanges():
+    """For every number of ours that agrees: whether it would agree with another rule's of its row,
+    and whether the paper's own margin tells the two apart."""
+    for paper in experiments.papers():
+        store = Store()
+        table = verdicts.tables(paper, "full", store, accepted=True)
+
+        def declared(experiment, arm, paper=paper):
+            return experiments.cell(paper, experiment, arm, "full").spec.seeds
+
+        pairs = {
+            key: pair
+            for key, pair in claims.comparisons(paper, "full").items()
+            if key[0] in experiments.kept(paper)
+        }
+        for key, pair in pairs.items():
+            if verdicts.compare(pair, table, declared)["verdict"] not in GREEN:
+                continue
+            for other in pairs.values():
+                swapped = pair._replace(published=other.published)
+                if (
+                    other is pair
+                    or other.quantity.experiment != key[0]
+                    or not other.published.value
+                ):
+                    continue
+                word = verdicts.compare(swapped, table, declared)["verdict"]
+                scale = pair.rule.scale
+                gap = abs(other.published.scaled(scale) - pair.published.scaled(scale))
+                yield word in GREEN, gap > pair.margin
+
+
+def test_published_numbers_exchanged_between_rules_lose_most_of_their_green():
+    found = list(exchanges())
+    assert len(found) >= 20
+    assert sum(green for green, _ in found) < len(found) / 2
+    # Where the margin tells two rules apart, hardly any stays.
+    apart = [green for green, separable in found if separable]
+    assert sum(apart) <= len(apart) / 10
+
+
+# A claim can fail: its control is judged too, and a claim that its control passes counts for nothing
+
+
+def table_of(**ends):
+    """A table of runs that end at the given errors, and begin at 0.9."""
+    rows = []
+    for arm, values in ends.items():
+        for seed, value in enumerate(values):
+            rows.append((arm, seed, 0, 0.0, "test_error", "", 0.9))
+            rows.append((arm, seed, 10, 1.0, "test_error", "", value))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def of_net(**options):
+    value = {"experiment": "net", "arm": "feedback_alignment", "measure": "test_error"}
+    return Part.model_validate({"value": value, **options})
+
+
+def judged_at(part, table, declared=3):
+    return verdicts.judge_part(part, lambda _: table, lambda *_: declared)
+
+
+def test_a_control_takes_the_place_of_the_value_and_not_of_what_it_is_compared_with():
+    one = of_net(minus={"arm": "backprop"}, below=0)
+    swapped = Control(why="w", arms={"feedback_alignment": "shallow"}).of(one)
+    assert (swapped.value.arm, swapped.minus.arm) == ("shallow", "backprop")
+    table = table_of(
+        feedback_alignment=[0.02, 0.021, 0.02], backprop=[0.03, 0.031, 0.03], shallow=[0.1] * 3
+    )
+    assert judged_at(one, table)["verdict"] == "reproduced"
+    assert judged_at(swapped, table)["verdict"] == "not reproduced"
+
+
+def test_a_control_may_be_the_net_before_it_learns():
+    one = of_net(below=0.5)
+    table = table_of(feedback_alignment=[0.02, 0.021, 0.02])
+    assert judged_at(Control(why="w", at="start").of(one), table)["verdict"] == "not reproduced"
+
+
+def test_the_interval_between_two_arms_is_welchs():
+    ours, theirs = [0.02, 0.025, 0.03, 0.021], [0.03, 0.05, 0.04, 0.033]
+    found = judged_at(
+        of_net(minus={"arm": "backprop"}, below=0),
+        table_of(feedback_alignment=ours, backprop=theirs),
+        declared=4,
+    )
+    expected = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    assert found["interval"] == pytest.approx([expected.low, expected.high], rel=1e-5)

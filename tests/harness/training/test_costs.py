@@ -8,6 +8,7 @@ from replications.harness.declared import experiments
 from replications.harness.store import PRESETS
 from replications.harness.training import costs, tasks
 from replications.harness.training.program import program
+from tests.harness.training import spikes
 
 RULES = ("backprop", "feedback_alignment", "direct_feedback_alignment")
 
@@ -73,3 +74,10 @@ def test_a_plan_has_a_line_a_cell_and_totals(monkeypatch):
     assert [line.split()[0] for line in lines[1:-1]] == [cell.name for cell in cells]
     assert lines[-1].startswith(f"nokland2016: {len(cells)} cells")
     assert lines[1].split()[1:3] == ["3", "7,560"]
+
+
+def test_the_cost_of_a_spiking_net_counts_every_time_step():
+    one, five = (spikes.spec(spiking={"group": 3, "steps": steps}) for steps in (1, 5))
+    sizes = costs.size(one)
+    assert costs.operations(five, sizes) == 5 * costs.operations(one, sizes)
+    assert costs.layers(one, sizes)[-1].outputs == 30

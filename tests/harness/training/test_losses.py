@@ -5,6 +5,11 @@ import numpy as np
 import pytest
 
 from replications.harness.training.losses import example_loss, is_wrong
+from tests.harness.training.article import (
+    digits_like,
+    small,
+    updated,
+)
 from tests.harness.training.runs import LINEAR, cell, run
 
 
@@ -59,3 +64,11 @@ def test_the_largest_output_is_the_answer_or_the_side_of_the_only_one():
     np.testing.assert_array_equal(is_wrong(2)(z, y), [0, 1, 0])
     z, y = np.array([[0.1], [-0.1], [3.0]]), np.array([[1.0], [1.0], [0.0]])
     np.testing.assert_array_equal(is_wrong(1)(z, y), [0, 1, 1])
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_the_printed_loss_is_the_squared_error():
+    task = digits_like(small())
+    printed = updated(small(), task, 1)[0].first_losses[0]
+    mse = updated(small(output_error="mse"), task, 1)[0].first_losses[0]
+    assert printed == pytest.approx(float(mse), rel=1e-14)

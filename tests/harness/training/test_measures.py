@@ -1,19 +1,27 @@
 """Every measure of the catalogue has its function, and features are what the layers put out."""
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from replications.harness.catalogue.measures import MEASURES
 from replications.harness.declared.spec import Init
+from replications.harness.training import networks, tasks
+from replications.harness.training.losses import example_loss, is_wrong
+from replications.harness.training.measures import Measures
+from tests.harness.training.article import (
+    QUADRATIC,
+    by_hand,
+    digits_like,
+    sigmoid,
+    small,
+    updated,
+    weights,
+)
 from tests.harness.training.nets import CONV, DIRECT, Net, digits, patches, pooled, resolved
 from tests.harness.training.runs import LINEAR, after, cell, run
 
-
-@pytest.fixture(autouse=True)
-def _double_precision():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 @pytest.mark.parametrize("rule", ["backprop", DIRECT])
@@ -132,3 +140,66 @@ def test_the_invariant_drift_is_what_a_hand_computation_gives(tmp_path):
     drift = np.linalg.norm(symmetric - a.T @ a) / np.linalg.norm(symmetric)
     np.testing.assert_allclose(found.measures["invariant_drift"][0, -1], drift, rtol=1e-6)
     assert 0 < drift < 0.5
+
+
+def test_the_angle_is_between_the_printed_signals_of_both_rules():
+    chosen = small(probe=8)
+    task = digits_like(chosen)
+    state, found = updated(chosen, task, 4)
+    angle = found.measure(state, state, task.data)[1]["delta_angle/hidden_1"]
+    W, b = by_hand(chosen, task, 4)
+    B = np.asarray(networks.build(chosen, (5,), 3, jnp.uint32(0)).readout.feedback[...])
+    expected = []
+    for x, y in zip(
+        np.asarray(task.data.test_x)[:8], np.asarray(task.data.test_y)[:8], strict=True
+    ):
+        h = sigmoid(W["hidden_1"] @ x + b["hidden_1"])
+        out = sigmoid(W["readout"] @ h + b["readout"])
+        e = out - y
+        ours = (B @ e) * h * (1 - h)
+        theirs = (W["readout"].T @ (e * out * (1 - out))) * h * (1 - h)
+        cosine = ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs)
+        expected.append(np.degrees(np.arccos(cosine)))
+    assert float(angle) == pytest.approx(np.mean(expected), abs=1e-9)
+
+
+def test_nse_by_variance_is_1_for_the_mean_and_by_length_for_nothing():
+    chosen = small(QUADRATIC, measures=["test_nse", "test_nse_variance"], network={"init": "zeros"})
+    task = tasks.build(chosen, None)
+    state, found = updated(chosen, task, 0)
+    y = np.asarray(task.data.test_y)
+    values = found.measure(state, state, task.data)[1]
+    assert float(values["test_nse"]) == 1
+    spread = np.sum((y - y.mean(axis=0)) ** 2)
+    assert float(values["test_nse_variance"]) == pytest.approx(np.sum(y**2) / spread, rel=1e-12)
+    shifted = state.trained
+    shifted["readout"]["bias"][...] = jnp.asarray(y.mean(axis=0))
+    values = found.measure(state._replace(trained=shifted), state, task.data)[1]
+    assert float(values["test_nse_variance"]) == pytest.approx(1, rel=1e-12)
+
+
+def test_single_units_have_angles_of_their_own():
+    chosen = small(QUADRATIC)
+    task = tasks.build(chosen, None)
+    state, found = updated(chosen, task, 20)
+    values = found.measure(state, state, task.data)[1]
+    W = weights(state)["readout/kernel"].T
+    B = np.asarray(networks.build(chosen, (4,), 3, jnp.uint32(0)).readout.feedback[...])
+    for j in range(10):
+        w, b = W[:, j], B[j]
+        expected = np.degrees(np.arccos(w @ b / np.linalg.norm(w) / np.linalg.norm(b)))
+        assert float(values[f"unit_angle/unit_{j + 1}"]) == pytest.approx(expected, abs=1e-9)
+    whole = np.sum(W * B.T) / np.linalg.norm(W) / np.linalg.norm(B)
+    assert float(values["weight_angle/readout"]) == pytest.approx(np.degrees(np.arccos(whole)))
+    fields = np.asarray(values["fields/hidden_1"])
+    np.testing.assert_array_equal(fields, weights(state)["blocks/0/layers/0/kernel"].T)
+
+
+def test_measures_of_the_article_can_be_asked_for_alone():
+    chosen = small(QUADRATIC, measures=["unit_angle"])
+    task = tasks.build(chosen, None)
+    found = Measures(chosen, None, example_loss(chosen), is_wrong(3))
+    assert found.spec.measures == ["unit_angle"]
+    state, functions = updated(chosen, task, 1)
+    names = set(functions.measure(state, state, task.data)[1])
+    assert names == {*(f"unit_angle/unit_{j}" for j in range(1, 11)), "train_loss", "train_error"}

@@ -1,17 +1,12 @@
 """The nets that a spec asks for: where their weights start, and what stays absent."""
 
-import jax
 import numpy as np
 import pytest
 
 from tests.harness.training.nets import CONV, Net, digits, resolved
 from tests.harness.training.runs import LINEAR, after, cell
 
-
-@pytest.fixture(autouse=True)
-def _double_precision():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def bound(values, expected):

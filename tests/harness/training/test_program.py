@@ -14,6 +14,16 @@ from replications.harness.training import costs, datasets, tasks
 from replications.harness.training.program import program
 from replications.harness.training.simulate import simulate
 from tests.harness.papers import write_paper
+from tests.harness.training import spikes
+from tests.harness.training.article import (
+    QUADRATIC,
+    by_hand,
+    digits_like,
+    phases,
+    small,
+    updated,
+    weights,
+)
 from tests.harness.training.nets import CONV, DIRECT, RULES, Net, digits, patches, pooled, resolved
 from tests.harness.training.runs import LINEAR, after, arrays, assert_same_bits, cell, run
 
@@ -75,13 +85,7 @@ def test_a_frozen_layer_does_not_decay():
 # Nøkland's nets
 
 
-@pytest.fixture
-def _double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-double = pytest.mark.usefixtures("_double_precision")
+double = pytest.mark.usefixtures("double_precision")
 
 
 def logistic(z):
@@ -353,3 +357,103 @@ def test_a_rule_that_is_one_more_row_trains_and_nothing_else_knows_of_it(tmp_pat
     assert costs.cost(mine, lambda *_: 1.0) == costs.cost(known, lambda *_: 1.0)
     table = tabulate("toy", "e", "quick", store)
     assert list(table.arm.unique()) == ["my_rule", "known"]
+
+
+# The article of 2016: its printed rule, and layers that are frozen by phase
+
+
+@pytest.mark.parametrize("hidden", [[7], [7, 4]])
+@pytest.mark.parametrize("rule", ["feedback_alignment", "backprop"])
+@double
+def test_the_printed_rule_has_the_output_derivative_in_all_but_the_feedback_path(rule, hidden):
+    chosen = small(rule=rule, network={"hidden": hidden}, measures=["test_loss"])
+    task = digits_like(chosen)
+    state, _ = updated(chosen, task, 5)
+    W, b = by_hand(chosen, task, 5)
+    found = weights(state)
+    for k, name in enumerate(["hidden_1", "hidden_2"][: len(hidden)]):
+        np.testing.assert_allclose(found[f"blocks/{k}/layers/0/kernel"], W[name].T, atol=1e-12)
+        np.testing.assert_allclose(found[f"blocks/{k}/layers/0/bias"], b[name], atol=1e-12)
+    np.testing.assert_allclose(found["readout/kernel"], W["readout"].T, atol=1e-12)
+    np.testing.assert_allclose(found["readout/bias"], b["readout"], atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", ["backprop", "shallow"])
+@double
+def test_without_feedback_the_printed_rule_is_that_of_the_squared_error(rule):
+    task = digits_like(small())
+    printed, mse = (
+        weights(updated(small(rule=rule, output_error=error, measures=["test_loss"]), task, 6)[0])
+        for error in ("printed", "mse")
+    )
+    for name in printed:
+        np.testing.assert_array_equal(printed[name], mse[name])
+
+
+def moved(chosen, begin, end):
+    """The layers whose weights change from one update to another."""
+    task = tasks.build(chosen, None)
+    before, now = (weights(updated(chosen, task, n)[0]) for n in (begin, end))
+    return {n.split("/layers")[0] for n in before if not np.array_equal(before[n], now[n])}
+
+
+@double
+def test_a_layer_rests_in_its_phase_and_learns_before_and_after():
+    chosen = phases({"layers": ["readout"], "from_step": 5, "to_step": 10})
+    assert moved(chosen, 0, 5) == {"blocks/0", "readout/kernel", "readout/bias"}
+    assert moved(chosen, 5, 10) == {"blocks/0"}
+    assert moved(chosen, 10, 11) == {"blocks/0", "readout/kernel", "readout/bias"}
+
+
+@double
+def test_phases_of_several_layers_add_up():
+    chosen = phases({"layers": ["readout"], "to_step": 4}, {"layers": ["hidden_1"], "from_step": 4})
+    assert moved(chosen, 0, 4) == {"blocks/0"}
+    assert moved(chosen, 4, 60) == {"readout/kernel", "readout/bias"}
+    whole = phases({"layers": ["readout", "hidden_1"]})
+    assert moved(whole, 0, 60) == set()
+
+
+@double
+def test_frozen_epochs_are_a_phase_of_the_first_layer():
+    short = {"epochs": 2, "measures": ["test_nse_variance"]}
+    by_epochs = small(QUADRATIC, frozen_epochs=1, **short)
+    by_phase = phases({"layers": ["hidden_1"], "to_step": 60}, **short)
+    task = tasks.build(by_epochs, None)
+    one, other = (weights(updated(chosen, task, 80)[0]) for chosen in (by_epochs, by_phase))
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+# A spiking net is a cell like any other
+
+
+def test_the_spec_says_what_a_spiking_net_is():
+    first, _, found = spikes.trained(spikes.spec(epochs=3))
+    assert [w.shape for w in first.trained] == [(9, 6), (7, 5), (6, 6)]
+    assert [b.shape for b in first.feedback] == [(6, 5), (5, 6)]
+    assert (found.steps_per_epoch, found.steps, found.shuffled) == (12, 36, True)
+
+
+def test_records_of_a_spiking_net_are_the_error_and_what_its_picture_shows():
+    first, state, found = spikes.trained(spikes.spec())
+    _, values = found.measure(state, first, spikes.task().data)
+    assert 0 <= float(values["test_error"]) <= 1
+    assert {"train_loss", "train_error"} < set(values)
+    assert values["traces/spikes_input"].shape == (2, 8, 4)  # images, units, steps
+    assert values["traces/spikes_readout"].shape == (2, 6, 4)
+    assert values["traces/potential_hidden_1"].shape == (2, 4)
+    assert values["traces/signal_readout"].shape == (2, 4)
+    again = found.measure(state, first, spikes.task().data)[1]
+    np.testing.assert_array_equal(values["traces/spikes_hidden_1"], again["traces/spikes_hidden_1"])
+    alone = program(spikes.spec(measures=["test_error"]), spikes.task()).measure(
+        state, first, spikes.task().data
+    )[1]
+    assert set(alone) == {"test_error", "train_loss", "train_error"}
+
+
+def test_without_feedback_the_output_layer_of_a_spiking_net_learns_alone():
+    first, state, _ = spikes.trained(spikes.spec(rule="shallow", measures=["test_error"]))
+    for before, now in zip(first.trained[:-1], state.trained[:-1], strict=True):
+        np.testing.assert_array_equal(before, now)
+    assert np.abs(state.trained[-1] - first.trained[-1]).max() > 0

@@ -34,10 +34,7 @@ class Data(NamedTuple):
     test_y: jax.Array
 
 
-@pytest.fixture(autouse=True)
-def _double_precision():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def net(**changes):

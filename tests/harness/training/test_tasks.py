@@ -1,9 +1,14 @@
 """Where the examples come from."""
 
 import numpy as np
+import pytest
 
 from replications.harness.declared.spec import RunSpec
 from replications.harness.training import datasets, tasks
+from tests.harness.training.article import (
+    QUADRATIC,
+    small,
+)
 
 
 def test_whitening_leaves_uncorrelated_pixels_of_variance_one():
@@ -70,3 +75,18 @@ def test_an_encoder_maps_every_unit_to_itself():
     task = tasks.build(spec({"patterns": {"encoder": 4}}), datasets.stand_in)
     for array in task.data:
         np.testing.assert_array_equal(array, np.eye(4))
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_the_quadratic_task_is_a_form_for_every_output():
+    task = tasks.build(small(QUADRATIC), None)
+    x, y = map(np.asarray, task.data[:2])
+    assert x.shape == (60, 4)
+    assert np.abs(x).max() <= 2
+    # Least squares over all products x_i x_j gives forms back exactly, with weights of the right size.
+    i, j = np.triu_indices(4)
+    forms, *_ = np.linalg.lstsq(x[:, i] * x[:, j], y, rcond=None)
+    np.testing.assert_allclose((x[:, i] * x[:, j]) @ forms, y, atol=1e-12)
+    assert np.abs(forms[i == j]).max() <= 0.5
+    assert 0.5 < np.abs(forms[i != j]).max() <= 1.0
+    assert not np.allclose(x[:30], task.data.test_x)

@@ -87,12 +87,6 @@ def diamonds(axes):
     }
 
 
-def test_helper_modules_of_figures_are_no_papers():
-    assert "_lillicrap2016_article" not in str(list(figures.of(PAPER)))
-    with pytest.raises(figures.UserError, match="no figures for paper '_lillicrap2016_article'"):
-        figures.of("_lillicrap2016_article")
-
-
 def test_every_figure_is_drawn(drawings):
     assert set(drawings) == set(article.FIGURES) <= set(figures.of(PAPER))
 

@@ -1,8 +1,12 @@
-"""A folder is replaced whole: at every moment the old one or the new one stands in its place."""
+"""Files and folders appear whole or not at all: at every moment the old or the new one stands in its place."""
+
+import subprocess
+import sys
 
 import pytest
 
 from replications.harness import files
+from replications.harness.store import ROOT
 
 
 def texts(folder):
@@ -60,3 +64,67 @@ def test_after_a_kill_the_next_one_takes_back_the_old_folder_and_clears_up(folde
         assert texts(new) == {"a": "old", "gone": "old"}
     assert texts(folder) == {"a": "old", "gone": "old"}
     assert list(folder.parent.iterdir()) == [folder]
+
+
+# A file
+
+
+def test_a_file_takes_its_place_once_its_block_has_ended_and_nothing_is_left(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with files.atomically(path) as temporary:
+        temporary.write_text("whole")
+        assert temporary.suffix == path.suffix, "some writers go by the end of the name"
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_whose_block_does_not_end_well_stays_as_it_was(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def interrupted():
+        with files.atomically(path) as temporary:
+            temporary.write_text("ha")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_wrote_nothing_is_an_error_and_no_empty_file(tmp_path):
+    with pytest.raises(FileNotFoundError), files.atomically(tmp_path / "a.txt"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+# A lock
+
+ADD = """
+import sys, time
+from pathlib import Path
+from replications.harness.files import locked
+file = Path(sys.argv[1])
+for _ in range(20):
+    with locked(file.parent):
+        count = int(file.read_text())
+        time.sleep(0.001)
+        file.write_text(str(count + 1))
+"""
+
+
+def test_processes_that_lock_a_folder_lose_none_of_their_changes(tmp_path):
+    file = tmp_path / "count"
+    file.write_text("0")
+    command = [sys.executable, "-c", ADD, str(file)]
+    adding = [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]
+    assert [process.wait() for process in adding] == [0, 0, 0]
+    assert file.read_text() == "60"
+
+
+def test_a_lock_ends_with_a_block_that_fails(tmp_path):
+    for _ in range(2):
+        with pytest.raises(KeyError), files.locked(tmp_path / "new"):
+            raise KeyError
