@@ -92,7 +92,9 @@ def test_a_rule_that_does_not_say_what_one_of_the_two_methods_says_cannot_be_mad
 def test_rules_are_equal_by_value_and_hashable():
     assert bioflax.KolenPollack() == bioflax.KolenPollack() != bioflax.FeedbackAlignment()
     assert len({bioflax.SignSymmetry(), bioflax.SignSymmetry(), bioflax.WeightMirror()}) == 2
-    assert repr(bioflax.WeightMirror(rate=0.5)) == "WeightMirror(rate=0.5, samples=64)"
+    assert (
+        repr(bioflax.WeightMirror(rate=0.5)) == "WeightMirror(rate=0.5, samples=64, form='paper')"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -411,9 +413,9 @@ def test_mirror_steps_of_one_model_are_compiled_once():
     traced = []
 
     class Watched(bioflax.WeightMirror):
-        def reflect(self, b, kernel, key):
+        def reflect(self, b, kernel, key, bias=None):
             traced.append(b.shape)
-            return super().reflect(b, kernel, key)
+            return super().reflect(b, kernel, key, bias)
 
     layer = bioflax.Linear(3, 2, rule=Watched(), rngs=streams())
     for seed in range(3):
@@ -421,11 +423,53 @@ def test_mirror_steps_of_one_model_are_compiled_once():
     assert traced == [(3, 2)]
 
 
+def test_a_mirror_step_of_the_code_is_the_sum_that_the_authors_program_takes():
+    rule = bioflax.WeightMirror(rate=0.01, samples=128, form="code")
+    layer = bioflax.Linear(
+        5,
+        3,
+        rule=rule,
+        bias_init=nnx.initializers.normal(1.0),
+        param_dtype=jnp.float64,
+        rngs=streams(),
+    )
+    before = np.asarray(layer.feedback[...])
+    w, b = np.asarray(layer.kernel[...]), np.asarray(layer.bias[...])
+    bioflax.mirror(layer, jax.random.key(7))
+    key = jax.random.fold_in(jax.random.key(7), 0)
+    x = np.asarray(jax.random.uniform(key, (128, 5), jnp.float64, -0.05, 0.05))
+    step = sum(np.outer(one, 1 / (1 + np.exp(-(one @ w + b)))) for one in x)
+    np.testing.assert_allclose(layer.feedback[...], before + 0.01 * step, rtol=1e-12)
+
+
+def test_the_codes_mirror_turns_to_the_forward_weights_and_grows():
+    # The mean step is rate samples / 4800 W at biases of 0: 1.067e-3 / 4 of W with the code's numbers.
+    rule = bioflax.WeightMirror(quick, rate=0.01, samples=128, form="code")
+    layer = bioflax.Linear(20, 10, rule=rule, param_dtype=jnp.float64, rngs=streams())
+    w, start = np.asarray(layer.kernel[...]), np.asarray(layer.feedback[...])
+    steps = 4000
+    for key in jax.random.split(jax.random.key(0), steps):
+        bioflax.mirror(layer, key)
+    grown = np.asarray(layer.feedback[...]) - start
+    # The noise is the same for all outputs, for all units are near 1/2: without their mean it is gone.
+    centred, wanted = (a - a.mean(1, keepdims=True) for a in (grown, w))
+    slope = np.sum(centred * wanted) / np.sum(wanted**2)
+    np.testing.assert_allclose(slope, steps * 0.01 * 128 / 4800, rtol=0.05)
+
+
+def test_the_codes_mirror_refuses_a_bias_that_is_not_one_number_an_output():
+    rule = bioflax.WeightMirror(form="code")
+    layer = bioflax.LinearGeneral(3, (2, 4), rule=rule, rngs=streams())
+    with pytest.raises(ValueError, match=r"bias of shape \(4,\), not \(2, 4\)"):
+        bioflax.mirror(layer, jax.random.key(0))
+
+
 @pytest.mark.parametrize(
-    ("option", "value"), [("rate", 0.0), ("rate", -0.5), ("rate", 1.5), ("samples", 0)]
+    ("option", "value"),
+    [("rate", 0.0), ("rate", -0.5), ("rate", 1.5), ("samples", 0), ("form", "Paper")],
 )
 def test_a_weight_mirror_out_of_range_is_refused(option, value):
-    with pytest.raises(ValueError, match=f"{option}={value} of a weight mirror must be"):
+    with pytest.raises(ValueError, match=f"{option}={value!r} of a weight mirror must be"):
         bioflax.WeightMirror(**{option: value})
 
 
