@@ -14,7 +14,8 @@ from bioflax._stack import Stack, unstacked
 def mirror(model: Any, key: jax.Array) -> None:
     """One mirror step for all layers of ``model`` under ``WeightMirror``, in place and compiled.
 
-    ``B <- (1 - rate) B + rate <y x'>`` with noise ``x`` and ``y = W x``; see ``WeightMirror``.
+    ``B <- (1 - rate) B + rate <y x'>`` with noise ``x`` and ``y = W x``, or as the authors' code has
+    it; see ``WeightMirror``.
 
     Args:
       model: any NNX model.
@@ -30,4 +31,8 @@ def mirror(model: Any, key: jax.Array) -> None:
             if isinstance(product.rule, WeightMirror):
                 own = jax.random.fold_in(noise, j) if j else noise
                 kernel = kernel_of(module, product)[...]
-                product.feedback[...] = product.rule.reflect(product.feedback[...], kernel, own)
+                bias = getattr(module, "bias", None)
+                b = product.rule.reflect(
+                    product.feedback[...], kernel, own, None if bias is None else bias[...]
+                )
+                product.feedback[...] = b

@@ -92,7 +92,9 @@ def test_a_rule_that_does_not_say_what_one_of_the_two_methods_says_cannot_be_mad
 def test_rules_are_equal_by_value_and_hashable():
     assert bioflax.KolenPollack() == bioflax.KolenPollack() != bioflax.FeedbackAlignment()
     assert len({bioflax.SignSymmetry(), bioflax.SignSymmetry(), bioflax.WeightMirror()}) == 2
-    assert repr(bioflax.WeightMirror(rate=0.5)) == "WeightMirror(rate=0.5, samples=64)"
+    assert (
+        repr(bioflax.WeightMirror(rate=0.5)) == "WeightMirror(rate=0.5, samples=64, form='paper')"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -371,10 +373,11 @@ def test_weight_mirror_does_not_grow_at_any_rate():
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("rate", 0.0), ("rate", -0.5), ("rate", 1.5), ("samples", 0)]
+    ("option", "value"),
+    [("rate", 0.0), ("rate", -0.5), ("rate", 1.5), ("samples", 0), ("form", "Paper")],
 )
 def test_a_weight_mirror_out_of_range_is_refused(option, value):
-    with pytest.raises(ValueError, match=f"{option}={value} of a weight mirror must be"):
+    with pytest.raises(ValueError, match=f"{option}={value!r} of a weight mirror must be"):
         bioflax.WeightMirror(**{option: value})
 
 

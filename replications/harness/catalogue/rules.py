@@ -72,7 +72,11 @@ RULES: dict[str, LearningRule] = {
     ),
     "kolen_pollack": LearningRule("Kolen-Pollack", "#D55E00", "KolenPollack"),
     "weight_mirror": LearningRule(
-        "weight mirror", "#CC79A7", "WeightMirror", {"rate": "mirror_rate"}, after_update="mirror"
+        "weight mirror",
+        "#CC79A7",
+        "WeightMirror",
+        {"rate": "mirror_rate", "samples": "mirror_samples", "form": "mirror_form"},
+        after_update="mirror",
     ),
     "sign_symmetry": LearningRule("sign symmetry", "#E69F00", "SignSymmetry"),
     "shallow": LearningRule("shallow", "#B5B5B5", readout_only=True),

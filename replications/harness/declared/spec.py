@@ -277,6 +277,8 @@ class RunSpec(Strict):
     reduction: Literal["sum", "mean"] = "sum"
     batch: int = Field(default=1, gt=0)
     epochs: int = Field(default=1, gt=0)
+    # What is left of a pass for less than a batch is not used.
+    drop_last: bool = Field(default=False, exclude_if=lambda drops: not drops)
     record: Record = Record()
     measures: list[MeasureName]
     # Held-out examples on which angles and features are measured.
@@ -285,6 +287,12 @@ class RunSpec(Strict):
     perturbation: float = 1e-3
     # Step of the weight mirror, taken after every update.
     mirror_rate: float = 0.1
+    # Its noise vectors in a step; its form (see bioflax.WeightMirror); its steps before the first update.
+    mirror_samples: int = Field(default=64, gt=0, exclude_if=lambda samples: samples == 64)
+    mirror_form: Literal["paper", "code"] = Field(
+        default="paper", exclude_if=lambda form: form == "paper"
+    )
+    mirror_first: int = Field(default=0, ge=0, exclude_if=lambda steps: not steps)
     # Fast-sign adversarial training: the step on the input, 0 for none.
     adversarial: float = 0.0
     # The first hidden layer does not learn in the first so many epochs.
@@ -297,6 +305,11 @@ class RunSpec(Strict):
     stop_below_train_error: float | None = None
     dtype: Literal["float32", "float64"] = "float32"
     seeds: int = Field(gt=0)
+
+    def updates_per_pass(self, examples: int) -> int:
+        """The number of updates of one pass through so many examples."""
+        batch = min(self.batch, examples)
+        return examples // batch if self.drop_last else -(-examples // batch)
 
     @field_validator("measures")
     @classmethod
@@ -311,6 +324,12 @@ class RunSpec(Strict):
             raise ValueError(
                 f"network.feedback_init: {self.rule} has no forward_weights to start as"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _mirrors(self) -> "RunSpec":
+        if self.mirror_first and RULES[self.rule].after_update is None:
+            raise ValueError(f"mirror_first: {self.rule} has no mirror")
         return self
 
     @model_validator(mode="after")

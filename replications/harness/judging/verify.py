@@ -311,5 +311,5 @@ def last_update(cell: Cell, passes: int) -> int:
 
 def _length(cell: Cell) -> tuple[int, int]:
     examples = costs.size(cell.spec).train
-    steps_per_epoch = -(-examples // min(cell.spec.batch, examples))
+    steps_per_epoch = cell.spec.updates_per_pass(examples)
     return steps_per_epoch, steps_per_epoch * cell.spec.epochs

@@ -124,7 +124,7 @@ def cost(cell: Cell, timer: Timer) -> Cost:
     """What a cell takes if it runs to its last epoch."""
     chosen, of = cell.spec, size(cell.spec)
     net, batch = layers(chosen, of), min(chosen.batch, of.train)
-    per_epoch = -(-of.train // batch)
+    per_epoch = chosen.updates_per_pass(of.train)
     updates = per_epoch * chosen.epochs
     every = chosen.record.every or (chosen.record.epochs or 0) * per_epoch
     records = 2 + len(chosen.record.at) + (updates // every if every else 0)

@@ -70,7 +70,7 @@ def program(spec: "RunSpec", task: Task) -> Program:
         return _spiking(spec, task)
     examples, outputs = task.data.train_y.shape
     batch = min(spec.batch, examples)
-    steps_per_epoch = -(-examples // batch)
+    steps_per_epoch = spec.updates_per_pass(examples)
     input_shape = task.data.train_x.shape[1:]
     loss, wrong = example_loss(spec), is_wrong(outputs)
     learns_from = objective(spec, loss)
@@ -88,6 +88,14 @@ def program(spec: "RunSpec", task: Task) -> Program:
 
     def start(seed: jax.Array) -> State:
         _, weights, rest = nnx.split(draw(seed), trained, ...)
+        if spec.mirror_first:
+            noise = stream(jax.random.key(seed), "mirror_first")
+            rest = jax.lax.fori_loop(
+                0,
+                spec.mirror_first,
+                lambda i, rest: after_update(weights, rest, jax.random.fold_in(noise, i)),
+                rest,
+            )
         return State(
             step=jnp.int32(0),
             trained=weights,
@@ -99,12 +107,13 @@ def program(spec: "RunSpec", task: Task) -> Program:
         )
 
     def order(seed: jax.Array, epoch: jax.Array) -> jax.Array:
-        """The examples' order in an epoch, padded to whole batches."""
+        """The examples' order in an epoch, padded or cut to whole batches."""
         indices = jnp.arange(examples)
         if task.shuffle:
             key = jax.random.fold_in(stream(jax.random.key(seed), "order"), epoch)
             indices = jax.random.permutation(key, examples)
-        return jnp.pad(indices, (0, steps_per_epoch * batch - examples))
+        indices = indices[: steps_per_epoch * batch]
+        return jnp.pad(indices, (0, steps_per_epoch * batch - len(indices)))
 
     def batch_loss(weights, rest, x, y, present, key):
         model = nnx.merge(graph, weights, rest, copy=True)

@@ -74,6 +74,31 @@ def test_a_smaller_last_batch_teaches_node_perturbation_what_its_examples_do():
     )
 
 
+def test_without_the_last_batch_a_pass_ends_before_what_is_left_over():
+    """Of 61 examples in batches of 20 one is never seen: two passes are those of the first 60."""
+    task = {"teacher": {"inputs": 5, "outputs": 3, "train": 61, "test": 20}}
+    chosen = cell(task=task, rule="backprop", measures=["test_nse"], batch=20, drop_last=True)
+    whole = cell(task=task, rule="backprop", measures=["test_nse"], batch=20)
+    assert (chosen.spec.updates_per_pass(61), whole.spec.updates_per_pass(61)) == (3, 4)
+    with jax.enable_x64(True):
+        made = program(chosen.spec, tasks.build(chosen.spec, datasets.stand_in))
+        assert made.steps_per_epoch == 3
+        assert len(made.order(np.uint32(0), np.uint32(0))) == 60
+    alike, ends = after(chosen, 3)[1], after(whole, 3)[1]
+    np.testing.assert_array_equal(alike["readout"], ends["readout"])
+    assert (after(chosen, 4)[1]["readout"] != after(whole, 4)[1]["readout"]).any()
+
+
+def test_mirror_steps_before_the_first_update_move_the_feedback_alone():
+    mirror = {"rule": "weight_mirror", "mirror_form": "code", "mirror_samples": 128}
+    few, many = (
+        after(cell(**mirror, measures=["test_nse"], mirror_first=steps), 1)[0] for steps in (0, 20)
+    )
+    np.testing.assert_array_equal(few["readout"], many["readout"])
+    np.testing.assert_array_equal(few["hidden"], many["hidden"])
+    assert (few["feedback"] != many["feedback"]).all()
+
+
 def test_a_frozen_layer_does_not_decay():
     decaying = {"sgd": {"learning_rate": 0.02}, "weight_decay": 0.01}
     chosen = cell(rule="backprop", measures=["test_nse"], optimizer=decaying, frozen_epochs=1)
