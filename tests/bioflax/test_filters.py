@@ -3,6 +3,7 @@
 import pytest
 from flax import nnx
 
+import bioflax
 from bioflax._filters import inside, name_of
 from tests.bioflax.cases import streams
 
@@ -58,3 +59,15 @@ def test_a_path_that_is_none_is_refused_with_the_nearest():
 def test_what_is_no_filter_is_refused(filters):
     with pytest.raises(TypeError, match=r"skip=(3|None) is not a filter: give a path, a type or"):
         chosen(filters)
+
+
+def test_a_filter_is_asked_about_layers_and_not_about_the_products_inside_them():
+    asked = []
+
+    def remember(name, module):
+        asked.append(name)
+        return False
+
+    model = nnx.Sequential(bioflax.Linear(3, 3, rngs=streams()))
+    inside(remember, "skip", model)
+    assert sorted(asked) == ["", "layers", "layers/0"]
