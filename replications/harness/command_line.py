@@ -14,10 +14,11 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.declared import experiments
+from replications.harness.declared.reading import one_line
 from replications.harness.errors import UserError
 from replications.harness.store import PRESETS, Store
 
@@ -297,15 +298,22 @@ def main(words: list[str] | None = None) -> int:
             _module("training.sealing").seal()
         return int(verb.run(options) or 0)
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error, 2000)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {one_line(message, 1000)}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m replications",
         description="Replicate the papers: simulate, tabulate, embed, plot, judge, accept. "
         "Snakemake runs these verbs in order; each also works alone.",

@@ -10,6 +10,7 @@ from replications.harness import sources
 from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.declared import config as checked_config
 from replications.harness.declared import experiments
+from replications.harness.declared.reading import read_yaml
 from replications.harness.errors import UserError
 from replications.harness.judging import manifests
 from replications.harness.showing import closing, plotting
@@ -17,8 +18,11 @@ from replications.harness.store import PRESETS, Store
 from replications.harness.training import provenance
 
 try:
+    read_yaml(Path("workflow/config.yaml"))  # Snakemake takes a key twice, and the last one
     CONFIG = checked_config.read(config)
     FIGURES = {paper: figures.of(paper) for paper in CONFIG.papers}
+    for paper in CONFIG.papers:
+        plotting.check_figures(paper)
 except UserError as error:
     # One line, exit status 1 and no traceback, which Snakemake would add to an exception.
     sys.exit(f"error: {error}")

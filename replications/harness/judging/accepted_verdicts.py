@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from replications.harness.errors import UserError
 from replications.harness.files import atomically
 from replications.harness.judging import manifests
 from replications.harness.store import Store
@@ -53,4 +54,13 @@ def judged_as_accepted(paper: str, preset: str, store: Store = Store()) -> "Judg
     path = store.kept_verdicts(paper, preset)
     if not path.is_file():
         return {"claims": [], "numbers": []}
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        judged = dict(json.loads(manifests.read_text(path)))
+        # What every reader of it takes for granted.
+        for one in [*judged["claims"], *judged["numbers"]]:
+            if not isinstance(one["id"], str) or not isinstance(one["verdict"], str):
+                raise ValueError(f"{one['id']} has no verdict")
+    except (ValueError, TypeError, LookupError) as error:
+        said = str(error).splitlines() or [type(error).__name__]
+        raise UserError(f"{path}: damaged ({said[0]}); take it back from git") from None
+    return judged

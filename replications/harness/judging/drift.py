@@ -87,9 +87,14 @@ def read_numbers(file: Path) -> pd.DataFrame:
     if not file.exists():
         raise UserError(f"{file}: no such file")
     try:
-        return pd.read_csv(file, index_col=0)
+        table = pd.read_csv(file, index_col=0)
+        if not all(kind.kind in "if" for kind in table.dtypes):
+            raise ValueError("not all of it are numbers")
+        return table
     except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{file}: damaged ({error}); take it back from git") from None
+        raise UserError(
+            f"{file}: damaged ({str(error).splitlines()[0]}); take it back from git"
+        ) from None
 
 
 def first_losses(runs: Mapping[str, Run]) -> pd.DataFrame:
@@ -231,8 +236,15 @@ def accepted_verdicts(paper: str, preset: str, store: Store = Store()) -> dict[s
     file = store.accepted(paper, preset) / "claims.csv"
     if not file.exists():
         return {}
-    table = pd.read_csv(file, dtype=str)
-    return dict(zip(table["id"], table["verdict"], strict=True))
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        verdicts = dict(zip(table["id"], table["verdict"], strict=True))
+        if unknown := set(verdicts.values()) - set(VERDICTS):
+            raise ValueError(f"{min(unknown)!r} is no verdict")
+    except (ValueError, KeyError, pd.errors.ParserError) as error:
+        said = str(error).splitlines()[0]
+        raise UserError(f"{file}: damaged ({said}); take it back from git") from None
+    return verdicts
 
 
 def stale_verdicts(judged: Judged, derived: Judged) -> list[str]:

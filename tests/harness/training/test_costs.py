@@ -35,7 +35,7 @@ def test_the_operations_of_an_update_are_those_that_xla_counts(rule):
 
 def test_a_conv_net_costs_what_its_maps_and_kernels_multiply_to():
     settings = experiments.cell("nokland2016", "cifar10_conv", "backprop", "full").spec
-    of = costs.size(settings)
+    of = settings.size
     assert of == costs.Size(50000, 10000, (32, 32, 3), 10)
     products = [layer.products for layer in costs.layers(settings, of)]
     assert products == [

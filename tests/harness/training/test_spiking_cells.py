@@ -94,6 +94,6 @@ def test_what_a_spiking_net_cannot_be_is_refused(changes, message):
 
 def test_its_cost_counts_every_time_step():
     one, five = (spec(spiking={"group": 3, "steps": steps}) for steps in (1, 5))
-    sizes = costs.size(one)
+    sizes = one.size
     assert costs.operations(five, sizes) == 5 * costs.operations(one, sizes)
     assert costs.layers(one, sizes)[-1].outputs == 30
