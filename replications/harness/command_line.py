@@ -20,7 +20,7 @@ from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.declared import experiments
 from replications.harness.declared.reading import one_line
 from replications.harness.errors import UserError
-from replications.harness.store import PRESETS, Store
+from replications.harness.store import PRESETS, ROOT, Store
 
 
 class Argument(NamedTuple):
@@ -205,6 +205,11 @@ def _verify(options: argparse.Namespace) -> int:
     return int(verify.verify(asked, _store(options), options.passes, options.sample))
 
 
+def _new(options: argparse.Namespace) -> None:
+    for file in _module("new_paper").write_paper(options.paper):
+        print(file.relative_to(ROOT))
+
+
 def _schemas(options: argparse.Namespace) -> None:
     _module("declared.schemas").write_schemas(options.output)
 
@@ -223,6 +228,7 @@ def _readme(options: argparse.Namespace) -> int:
 
 VERBS: dict[str, Verb] = {
     "list": Verb("list papers, experiments and arms, with their seeds", _list, (PRESET,)),
+    "new": Verb("write a new paper from a template, which runs", _new, (PAPER,)),
     "plan": Verb(
         "say what cells will cost: updates, operations, time here", _plan, (PAPERS, PRESET), True
     ),
