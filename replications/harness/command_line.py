@@ -104,6 +104,8 @@ YES = _take("--yes", action="store_true", help="do not ask")
 KEEP = _take(
     "--keep", action="store_true", help="also beside the accepted results, for READMEs to read"
 )
+ARCHIVE = _take("archive", type=Path, help="the .zip that `artifact` wrote")
+NO_VERIFY = _take("--no-verify", action="store_true", help="train nothing, only check the files")
 CHECK = _take("--check", action="store_true", help="only say whether they are there")
 
 
@@ -210,6 +212,20 @@ def _new(options: argparse.Namespace) -> None:
         print(file.relative_to(ROOT))
 
 
+def _artifact(options: argparse.Namespace) -> None:
+    count = _module("artifact").write_artifact(options.output, _store(options))
+    print(f"{options.output}: {count} files")
+
+
+def _check_artifact(options: argparse.Namespace) -> int:
+    asked = [word for word in (options.paper, options.experiment, options.arm) if word]
+    asked += ["--passes", str(options.passes)]
+    asked += ["--sample", str(options.sample)] if options.sample else []
+    asked += ["--datasets", str(options.datasets.absolute())] if options.datasets else []
+    check = _module("artifact").check_artifact
+    return int(check(options.archive, asked, not options.no_verify))
+
+
 def _schemas(options: argparse.Namespace) -> None:
     _module("declared.schemas").write_schemas(options.output)
 
@@ -289,6 +305,16 @@ VERBS: dict[str, Verb] = {
         _verify,
         (SOME_PAPER, SOME_EXPERIMENT, SOME_ARM, PASSES, SAMPLE, RESULTS, DATA),
         computes=True,
+    ),
+    "artifact": Verb(
+        "write one archive of sources, accepted results, figures, claims, report",
+        _artifact,
+        (OUTPUT, RESULTS),
+    ),
+    "check-artifact": Verb(
+        "check such an archive, and run `verify` by the sources in it",
+        _check_artifact,
+        (ARCHIVE, SOME_PAPER, SOME_EXPERIMENT, SOME_ARM, PASSES, SAMPLE, DATA, NO_VERIFY),
     ),
     "schemas": Verb("write the JSON schemas of the YAML files, for editors", _schemas, (OUTPUT,)),
     "readme": Verb("write the accepted results into the READMEs", _readme, (RESULTS, CHECK)),

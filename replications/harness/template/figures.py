@@ -23,9 +23,7 @@ def line(tables: Tables, published: PublishedValues) -> "Drawing":
     end = tables["line"]["step"].max()
     for (_, arm, measure), number in published.items():
         if measure == "test_nse" and number.plain is not None:
-            axes.plot(
-                end, number.plain, "D", color=RULES[arm].colour, markerfacecolor="white"
-            )
+            axes.plot(end, number.plain, "D", color=RULES[arm].colour, markerfacecolor="white")
     axes.set(xlabel="updates", ylabel="test error (NSE)")
     axes.legend()
     return drawing
