@@ -1,7 +1,7 @@
 """One archive of all that others need: sources, lock, accepted results, figures, claims, report; and its check.
 
-A Workflow Run RO-Crate (https://w3id.org/ro/wfrun/workflow/0.5): ``ro-crate-metadata.json`` says what the files are
-and which workflow made them; ``checksums.sha256`` is what ``sha256sum -c`` reads.
+A Workflow Run RO-Crate (https://w3id.org/ro/wfrun/workflow/0.5): ``ro-crate-metadata.json`` says what the files
+are and which workflow made them; ``checksums.sha256`` is what ``sha256sum -c`` reads.
 """
 
 import hashlib
