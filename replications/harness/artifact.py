@@ -122,7 +122,7 @@ def _describe(folder: Path, when: datetime, times: Sequence[datetime]) -> None:
     from rocrate.rocrate import ROCrate
 
     said = read_yaml(folder / CITATION)
-    crate = ROCrate()
+    crate = ROCrate(version="1.1")  # what the profiles below are of
     crate.name, crate.description = said["title"], said["message"]
     crate.license = f"https://spdx.org/licenses/{said['license']}"
     crate.datePublished = when

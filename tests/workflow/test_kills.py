@@ -21,7 +21,8 @@ SNAKEMAKE, REPLICATIONS = ["-m", "snakemake"], ["-m", "replications"]
 COMMANDS: list[tuple[list[str], int]] = [
     ([*SNAKEMAKE, "results/quick/tiny/claims.json", "--cores", "2"], 20),
     ([*REPLICATIONS, "accept", "tiny", "--yes"], 10),
-    ([*SNAKEMAKE, "tiny", "--cores", "2"], 15),
+    ([*REPLICATIONS, "readme"], 5),
+    ([*SNAKEMAKE, "tiny", "--cores", "2"], 10),
     ([*SNAKEMAKE, "tiny", "--report", "results/report.html"], 5),
 ]
 # After at most so many seconds a command is killed.
