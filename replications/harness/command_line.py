@@ -208,7 +208,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _new(options: argparse.Namespace) -> None:
-    for file in _module("new_paper").write_paper(options.paper):
+    for file in _module("new_paper").write_paper(options.paper, root=ROOT):
         print(file.relative_to(ROOT))
 
 
