@@ -88,7 +88,7 @@ def read_numbers(file: Path) -> pd.DataFrame:
         raise UserError(f"{file}: no such file")
     try:
         table = pd.read_csv(file, index_col=0)
-        if not all(kind.kind in "if" for kind in table.dtypes):
+        if len(table) and not all(kind.kind in "if" for kind in table.dtypes):
             raise ValueError("not all of it are numbers")
         _check_names(table, file.name.rpartition(".")[0].rpartition(".")[2])
         return table

@@ -222,3 +222,30 @@ def test_without_accepted_results_the_error_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match=r"linear\.aggregates\.csv: no such file"):
         drift.accepted_numbers("aggregates", "toy", "quick", "linear", store)
     assert drift.accepted_verdicts("toy", "quick", store) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("e.aggregates.csv", "quantity,mean,sd,n\na/test_error,1,2,3\n", "no column diverged"),
+        (
+            "e.aggregates.csv",
+            "quantity,mean,sd,n,diverged\na/eror,1,2,3,0\n",
+            "row 1 is of no measure",
+        ),
+        ("e.aggregates.csv", "quantity,mean,sd,n,diverged\na,1,2,3,0\n", "row 1 is of no measure"),
+        ("e.aggregates.csv", "quantity,mean,sd,n,diverged\n", "it has no rows"),
+        ("e.aggregates.csv", "quantity,mean,sd,n,diverged\na/test_error,x,2,3,0\n", "are numbers"),
+        ("e.early.csv", "record,float16\na/test_error at 0,1\n", "'float16' is no type of number"),
+        ("e.first_losses.csv", "update,a (float3)\n1,2.0\n", "'float3' is no type of number"),
+        ("e.first_losses.csv", "update,a (float32)\n1,2.0\n1,2.0\n", "a row stands twice"),
+        ("e.fingerprints.csv", "", "No columns"),
+    ],
+)
+def test_an_accepted_table_of_another_shape_is_one_line(tmp_path, name, text, line):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as caught:
+        drift.read_numbers(tmp_path / name)
+    assert f"{tmp_path / name}: damaged (" in str(caught.value)
+    assert line in str(caught.value)
+    assert "take it back from git" in str(caught.value)
