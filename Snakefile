@@ -1,9 +1,19 @@
 # `snakemake --cores all` runs everything that workflow/config.yaml names; `snakemake PAPER --cores all`
 # one paper; `snakemake --report results/report.html`, after either, makes one page of it all.
 
+import sys
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.27")
+
+
+if Path.cwd().resolve() != Path(workflow.basedir).resolve():
+    sys.exit(
+        "error: --directory: the workflow runs in its own checkout, which holds its inputs; leave it out"
+        f" or give {workflow.basedir}"
+    )
 
 
 configfile: "workflow/config.yaml"
@@ -21,6 +31,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/full.smk"
 include: "workflow/rules/site.smk"
+include: "workflow/rules/artifact.smk"
 
 
 onsuccess:

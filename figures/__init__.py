@@ -65,9 +65,17 @@ def of(paper: str) -> dict[str, Figure]:
     papers = [name for name in modules if name not in SHARED and not name.startswith("_")]
     if paper not in papers:
         raise UserError(f"no figures for paper {paper!r}; {nearest(paper, papers)}")
-    figures: dict[str, Figure] | None = getattr(import_module(f"figures.{paper}"), "FIGURES", None)
+    where = f"figures/{paper}.py"
+    try:
+        module = import_module(f"figures.{paper}")
+    except Exception as error:  # whatever somebody's module raises
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{where}: cannot be imported: {said}") from error
+    figures = getattr(module, "FIGURES", None)
     if figures is None:
-        raise UserError(f"figures/{paper}.py: no FIGURES, which names the figures of the paper")
+        raise UserError(f"{where}: no FIGURES, which names the figures of the paper")
+    if not isinstance(figures, dict) or not all(isinstance(f, Figure) for f in figures.values()):
+        raise UserError(f"{where}: FIGURES is no dict of Figure(...) by name")
     return figures
 
 

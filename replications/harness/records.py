@@ -70,12 +70,15 @@ def read_run(path: Path) -> Run:
         raise UserError(f"{path}: not a whole result ({said}); {remedy}") from None
     if found != expected:
         raise UserError(f"{path}: damaged, its sha256 is {found}, expected {expected}; {remedy}")
-    # The folder and the name of the file say whose it is to be.
-    for key, place in (("experiment", path.parent.name), ("arm", path.stem)):
+    # The folders and the name of the file say whose it is to be: preset/paper/runs/experiment/arm.npz.
+    places = {"arm": path.stem, "experiment": path.parent.name}
+    if path.parent.parent.name == "runs":
+        paper = path.parent.parent.parent
+        places |= {"paper": paper.name, "preset": paper.parent.name}
+    for key, place in places.items():
         if manifest.get(key, place) != place:
-            raise UserError(
-                f"{path}: the result of {manifest['experiment']}/{manifest['arm']}; {remedy}"
-            )
+            whose = "/".join(str(manifest.get(key, "?")) for key in reversed(places))
+            raise UserError(f"{path}: the result of {whose}; {remedy}")
     measures = {name: array for name, array in arrays.items() if name not in _NOT_MEASURES}
     return run._replace(measures=measures)
 

@@ -1,14 +1,15 @@
 """Tidy tables: a row per arm, seed, record, measure and layer; and how to look numbers up in them."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from replications.harness import sealed
 from replications.harness.catalogue.measures import MEASURES
 from replications.harness.errors import UserError, nearest
-from replications.harness.files import atomically
 from replications.harness.records import Run
 
 COLUMNS = ["arm", "seed", "step", "epoch", "measure", "layer", "value"]
@@ -41,29 +42,29 @@ def tidy(arm: str, run: Run) -> pd.DataFrame:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table, whole or not at all."""
-    with atomically(path) as temporary:
-        table.to_csv(temporary, index=False)
+    """Write a table, whole or not at all, with its sha256 in the last line."""
+    sealed.write_text(path, table.to_csv(index=False))
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, accepted: bool = False) -> pd.DataFrame:
     """Read a tidy table as it was written; absent layers are empty strings.
 
-    Raises UserError where there is none, and where it is no table or was cut off.
+    Raises UserError where there is none, and where it is no table, was cut off or changed. An ``accepted``
+    one has its sha256 in the manifest beside it instead.
     """
     if not path.exists():
         raise UserError(f"{path}: no such table; make it with `python -m replications tabulate`")
-    text = {"arm": str, "measure": str, "layer": str}
+    types = {"arm": str, "measure": str, "layer": str}
+    remedy = "take it back from git" if accepted else "make it again"
     try:
-        if not path.read_bytes().endswith(b"\n"):
-            raise ValueError("its last line is cut off")
-        table = pd.read_csv(path, dtype=text, na_values=["nan"])
+        text = path.read_text(encoding="utf-8") if accepted else sealed.read_text(path, remedy)
+        table = pd.read_csv(io.StringIO(text), dtype=types, na_values=["nan"])
         if "layer" in table:
             table = table.assign(layer=table["layer"].fillna(""))
         _check_whole(table)
     except (ValueError, KeyError, pd.errors.ParserError) as error:
         said = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a whole table ({said}); make it again") from None
+        raise UserError(f"{path}: not a whole table ({said}); {remedy}") from None
     return table
 
 

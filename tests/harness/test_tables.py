@@ -90,22 +90,47 @@ def test_a_table_reads_back_as_it_was_written(table, tmp_path):
 @pytest.mark.parametrize(
     ("cut", "line"),
     [
-        (lambda text: text[:-2], "its last line is cut off"),
+        (lambda text: text[:-2], "cut off, its last line is not its sha256"),
+        (lambda text: text[: len(text) // 2], "cut off"),
+        (lambda text: text[: text.index("\n") + 1], "cut off"),
+        (lambda _: "", "cut off"),
+        (
+            lambda text: text.replace("0.3", "0.8", 1),
+            "damaged or another's, its sha256 is not that",
+        ),
+        (lambda text: text.replace("0.3", "ä", 1).encode("latin-1"), "no UTF-8 text at byte"),
+    ],
+)
+def test_a_table_that_was_cut_off_or_changed_is_one_line(table, tmp_path, cut, line):
+    file = tmp_path / "t.csv"
+    write_table(file, table)
+    changed = cut(file.read_text())
+    file.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
+    with pytest.raises(UserError) as caught:
+        read_table(file)
+    assert line in str(caught.value)
+    assert "make it again" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cut", "line"),
+    [
         (lambda text: text[: text.rindex("\n", 0, -1) + 1], "rows of arm b are missing"),
         (lambda text: text[: text.index("\n") + 1], "it has no rows"),
         (lambda _: "\n", "not a whole table"),
     ],
 )
-def test_a_table_that_was_cut_off_is_one_line(table, tmp_path, cut, line):
+def test_an_accepted_table_that_is_not_whole_is_one_line(table, tmp_path, cut, line):
+    """It has no sha256 of its own, the manifest has it."""
     file = tmp_path / "t.csv"
     # The last arm has two columns of numbers, of which a row may be missing.
     more = table[table.arm == "b"].assign(measure="test_loss")
-    write_table(file, pd.concat([table, more]))
-    file.write_text(cut(file.read_text()))
+    file.write_text(cut(pd.concat([table, more]).to_csv(index=False)))
     with pytest.raises(UserError) as caught:
-        read_table(file)
+        read_table(file, accepted=True)
     assert line in str(caught.value)
-    assert "make it again" in str(caught.value)
+    assert "take it back from git" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

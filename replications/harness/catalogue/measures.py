@@ -39,6 +39,9 @@ _DECADES = 0.02
 # 5 of 1,000 test digits; half a degree.
 _DIGITS, _DEGREES = 0.005, 0.5
 
+# Hidden units that are measured one by one.
+UNITS = 10
+
 MEASURES: dict[str, Measure] = {
     "train_loss": Measure("training loss", resolution=_DECADES, logarithmic=True, spiking=None),
     # Of a spiking net as it learns, in every step: by the last one it knows the image's class.

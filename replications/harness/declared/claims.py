@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple, cast
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from replications.harness.declared.experiments import recorded, same_in_both
+from replications.harness.catalogue.measures import MEASURES
+from replications.harness.declared.experiments import cells, recorded, same_in_both
 from replications.harness.declared.published import (
     CERTAINTIES,
     Certainty,
@@ -20,7 +21,7 @@ from replications.harness.declared.published import (
     read_published,
 )
 from replications.harness.declared.reading import Strict, parse, read_yaml
-from replications.harness.declared.spec import MeasureName
+from replications.harness.declared.spec import COUNTED, MeasureName, RunSpec
 from replications.harness.errors import UserError, nearest
 from replications.harness.region import Region
 from replications.harness.store import Store
@@ -38,17 +39,17 @@ class At(Strict):
     ``slope`` (per update) and ``r_squared`` are those of a straight line through the window.
     """
 
-    from_step: int = 0
-    to_step: int | None = None
-    from_epoch: float = 0
+    from_step: int = Field(default=0, ge=0, le=COUNTED)
+    to_step: int | None = Field(default=None, ge=0, le=COUNTED)
+    from_epoch: FiniteFloat = Field(default=0, ge=0)
     take: Literal["first", "last", "min", "max", "mean", "reaches", "slope", "r_squared"]
-    level: float | None = None
+    level: FiniteFloat | None = None
     relative: bool = False
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, data: Any) -> Any:
-        if isinstance(data, int):
+        if isinstance(data, int) and not isinstance(data, bool):
             return {"from_step": data, "to_step": data, "take": "last"}
         if isinstance(data, str):
             if data not in ("start", "end"):
@@ -118,7 +119,7 @@ class Part(Strict):
     value: Quantity
     minus: Quantity | None = None
     over: Quantity | None = None
-    trend: dict[str, float] | None = None
+    trend: dict[str, FiniteFloat] | None = Field(default=None, min_length=2)
     aggregate: Literal["mean", "median", "worst"] = "mean"
     below: FiniteFloat | None = None
     above: FiniteFloat | None = None
@@ -148,7 +149,7 @@ class Part(Strict):
         bounded = self.below is not None or self.above is not None
         if bounded == (self.margin is not None):
             raise ValueError("the region is either below and/or above, or a margin")
-        if self.around != 0 and self.margin is None:
+        if "around" in self.model_fields_set and self.margin is None:
             raise ValueError("around needs a margin")
         if self.around == "published":
             return self
@@ -440,7 +441,9 @@ def _margin(paper: str, number: Published, rule: Agreement, numbers: Numbers) ->
 
 def check_claims(paper: str, preset: str, store: Store = Store()) -> None:
     """Raise UserError where a claim names an experiment, arm or measure that is not recorded."""
-    known = recorded(paper, preset, store)
+    known: dict[str, dict[str, RunSpec]] = {}
+    for one in cells(paper, preset, store):
+        known.setdefault(one.experiment, {})[one.arm] = one.spec
     for claim in read_claims(paper, store).claims:
         where = f"replications/{paper}/claims.yaml: claim {claim.id} ({preset})"
         for part in claim.under(preset)[1]:
@@ -451,17 +454,29 @@ def check_claims(paper: str, preset: str, store: Store = Store()) -> None:
     comparisons(paper, preset, store)
 
 
-def _check_quantity(
-    q: Quantity, where: str, known: Mapping[str, Mapping[str, Sequence[str]]]
-) -> None:
+def _check_quantity(q: Quantity, where: str, known: Mapping[str, Mapping[str, RunSpec]]) -> None:
     if q.experiment not in known:
         hint = nearest(q.experiment, known)
         raise UserError(f"{where}: unknown experiment {q.experiment!r}; {hint}")
     arms = known[q.experiment]
     if q.arm not in arms:
         raise UserError(f"{where}: {q.experiment} has no arm {q.arm!r}; {nearest(q.arm, arms)}")
+    spec, name = arms[q.arm], f"{where}: {q.experiment}/{q.arm}"
     # Training always counts its loss and its errors.
-    measures = {*arms[q.arm], "train_loss", "train_error"}
+    measures = {*spec.measures, "train_loss", "train_error"}
     if q.measure not in measures:
         hint = nearest(q.measure, measures)
-        raise UserError(f"{where}: {q.experiment}/{q.arm} does not record {q.measure!r}; {hint}")
+        raise UserError(f"{name} does not record {q.measure!r}; {hint}")
+    if not MEASURES[q.measure].scalar:
+        raise UserError(f"{name}: {q.measure} is an array, of which nothing is claimed")
+    if q.layer not in (layers := spec.layers_of(q.measure)):
+        hint = nearest(q.layer, layers)
+        raise UserError(f"{name}: {q.measure} is not recorded for layer {q.layer!r}; {hint}")
+    if q.at.from_step > spec.steps:
+        raise UserError(f"{name}: at: the run has {spec.steps} updates, not {q.at.from_step}")
+    if q.at.from_step == q.at.to_step and not spec.is_recorded(q.at.from_step):
+        raise UserError(f"{name}: at: nothing is recorded after update {q.at.from_step}")
+    if q.at.to_step is not None and q.at.to_step < q.at.from_step:
+        raise UserError(f"{name}: at: to_step {q.at.to_step} is before from_step")
+    if q.at.from_epoch > spec.epochs:
+        raise UserError(f"{name}: at: the run has {spec.epochs} passes, not {q.at.from_epoch:g}")

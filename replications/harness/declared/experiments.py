@@ -89,6 +89,10 @@ class Paper(Strict):
     def _plain_names(cls, experiments: dict[str, Any]) -> dict[str, Any]:
         for name in experiments:
             check_name(name, "experiment")
+            if "." in name:
+                raise ValueError(
+                    f"experiment {name!r}: a dot stands between an experiment and its tables"
+                )
         return experiments
 
 

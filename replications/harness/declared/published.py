@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import log10
 from typing import Literal
 
-from pydantic import FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from replications.harness.declared.reading import Strict, parse, read_yaml
 from replications.harness.errors import UserError
@@ -39,8 +39,8 @@ class Published(Strict):
     certainty: Certainty
     place: str
     source: str
-    n: int | None = None
-    sd: FiniteFloat | None = None
+    n: int | None = Field(default=None, gt=0)
+    sd: FiniteFloat | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _a_number_or_none(self) -> "Published":

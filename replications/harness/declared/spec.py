@@ -3,20 +3,34 @@
 Nothing here imports jax, so that the workflow can plan in an instant.
 """
 
+import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, field_validator, model_validator
 
 from replications.harness.catalogue.datasets import DATASETS
-from replications.harness.catalogue.measures import MEASURES
+from replications.harness.catalogue.measures import MEASURES, UNITS
 from replications.harness.catalogue.rules import DEEP, RULES
 from replications.harness.catalogue.starts import STARTS
 from replications.harness.declared.reading import Strict
 from replications.harness.errors import nearest
 
 Activation = Literal["linear", "tanh", "logistic", "relu"]
+# The most that JAX counts, of examples and of updates. Then the most units of a layer, layers, seeds,
+# records: far beyond what anybody runs, near enough to catch a slip.
+COUNTED = 2**31 - 1
+WIDEST, DEEPEST, SEEDS, RECORDS = 1_000_000, 10_000, 1_000_000, 1_000_000
+Count = Annotated[int, Field(gt=0, le=COUNTED)]
+Width = Annotated[int, Field(gt=0, le=WIDEST)]
+Layers = Annotated[list[Width], Field(max_length=DEEPEST)]
+# The number of a stream of random numbers.
+Stream = Annotated[int, Field(ge=0, lt=2**32)]
+Rate = Annotated[FiniteFloat, Field(ge=0)]
+# Of an average that forgets.
+Decay = Annotated[FiniteFloat, Field(ge=0, lt=1)]
 
 
 def _among(known: Mapping[str, Any]) -> AfterValidator:
@@ -50,7 +64,7 @@ class Init(Strict):
     ``{grid: h}`` (the seed picks a point of a 21 x 21 grid over [-h, h]^2)."""
 
     kind: StartName
-    value: float = 0.0
+    value: FiniteFloat = 0.0
 
     @model_validator(mode="before")
     @classmethod
@@ -69,21 +83,23 @@ class Init(Strict):
         if needed != ("value" in self.model_fields_set):
             form = f"{{{self.kind}: NUMBER}}" if needed else self.kind
             raise ValueError(f"{self.kind} is written {form}")
+        if self.kind in ("uniform", "normal", "grid") and self.value < 0:
+            raise ValueError(f"{self.kind}: {self.value:g} is below 0")
         return self
 
 
 class Teacher(Strict):
     """Examples ``x ~ N(0, I)`` labelled by a fixed random net; passed over once, in order."""
 
-    inputs: int
-    hidden: list[int] = []
-    outputs: int
+    inputs: Width
+    hidden: Layers = []
+    outputs: Width
     activation: Activation = "linear"
     weights: Init = Init(kind="uniform", value=1.0)
     biases: Init = Init(kind="zeros")
-    train: int
-    test: int = 1000
-    seed: int = 0
+    train: Count
+    test: Count = 1000
+    seed: Stream = 0
 
 
 class Images(Strict):
@@ -93,21 +109,31 @@ class Images(Strict):
     whiten: bool = False
     shuffle: bool = True
     # Train on the first so many examples only.
-    train: int | None = None
+    train: Count | None = None
+
+    @model_validator(mode="after")
+    def _no_more_than_there_are(self) -> "Images":
+        there = DATASETS[self.name].train
+        if self.train is not None and self.train > there:
+            raise ValueError(f"train: {self.name} has {there} examples, not {self.train}")
+        return self
 
 
 class Patterns(Strict):
     """A handful of given patterns, the same for training and test: ``x`` and ``y``, or an N-M-N encoder."""
 
-    x: list[list[float]] = []
-    y: list[list[float]] = []
-    encoder: int = 0
+    x: list[list[FiniteFloat]] = []
+    y: list[list[FiniteFloat]] = []
+    encoder: int = Field(default=0, ge=0, le=DEEPEST)
     shuffle: bool = False
 
     @model_validator(mode="after")
     def _same_length(self) -> "Patterns":
         if len(self.x) != len(self.y) or bool(self.x) == bool(self.encoder):
             raise ValueError("patterns need x and y of one length, or encoder: N")
+        for name, rows in (("x", self.x), ("y", self.y)):
+            if any(len(a) != len(b) for a, b in pairwise(rows)) or [] in rows:
+                raise ValueError(f"{name}: patterns are rows of one length")
         return self
 
 
@@ -115,13 +141,13 @@ class Quadratic(Strict):
     """Examples ``x ~ U[-bound, bound]`` with targets ``y_k = x' Q_k x``, ``Q ~ U[-weights, weights]`` drawn
     once; passed over once, in order (Lillicrap et al. 2016, Fig. 5)."""
 
-    inputs: int = Field(gt=0)
-    outputs: int = Field(gt=0)
-    bound: float = 2.0
-    weights: float = 0.5
-    train: int = Field(gt=0)
-    test: int = Field(default=1000, gt=0)
-    seed: int = 0
+    inputs: Width
+    outputs: Width
+    bound: Rate = 2.0
+    weights: Rate = 0.5
+    train: Count
+    test: Count = 1000
+    seed: Stream = 0
 
 
 class Task(Strict):
@@ -141,11 +167,20 @@ class Task(Strict):
         return self
 
 
+class Size(NamedTuple):
+    """How many examples, of which shape, with how many targets."""
+
+    train: int
+    test: int
+    inputs: tuple[int, ...]
+    outputs: int
+
+
 class Network(Strict):
     """A stack of hidden layers and a readout. ``convolutions`` stand before the hidden layers."""
 
-    hidden: list[int] = []
-    convolutions: list[int] = []
+    hidden: Layers = []
+    convolutions: Layers = []
     activation: Activation = "tanh"
     output: Literal["linear", "logistic"] = "linear"
     bias: bool = True
@@ -166,13 +201,17 @@ class Network(Strict):
     def _layers_by_units(cls, hidden: Any) -> Any:
         """``7x240``, as the papers write it: seven layers of 240 units."""
         match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", hidden) if isinstance(hidden, str) else None
-        return [int(match[2])] * int(match[1]) if match else hidden
+        if match is None:
+            return hidden
+        if len(match[1]) > len(str(DEEPEST)) or len(match[2]) > len(str(WIDEST)):
+            raise ValueError(f"at most {DEEPEST} layers of {WIDEST} units")
+        return [int(match[2])] * int(match[1])
 
 
 class Sgd(Strict):
-    learning_rate: float = Field(ge=0)
-    momentum: float = 0.0
-    bias_learning_rate: float | None = None
+    learning_rate: Rate
+    momentum: Decay = 0.0
+    bias_learning_rate: Rate | None = None
 
     @model_validator(mode="after")
     def _bias_beside_a_rate(self) -> "Sgd":
@@ -184,16 +223,16 @@ class Sgd(Strict):
 class Rmsprop(Strict):
     """torch.optim's: ``w -= lr g / (sqrt(m) + eps)``, ``m = decay m + (1 - decay) g^2`` from 0."""
 
-    learning_rate: float = Field(ge=0)
-    decay: float = 0.99
-    eps: float = 1e-8
+    learning_rate: Rate
+    decay: Decay = 0.99
+    eps: Rate = 1e-8
 
 
 class Adam(Strict):
-    learning_rate: float = Field(ge=0)
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
+    learning_rate: Rate
+    b1: Decay = 0.9
+    b2: Decay = 0.999
+    eps: Rate = 1e-8
 
 
 class Optimizer(Strict):
@@ -203,14 +242,14 @@ class Optimizer(Strict):
     rmsprop: Rmsprop | None = None
     adam: Adam | None = None
     # W <- (1 - weight_decay) W + step: decoupled, a factor per update (not scaled by the rate).
-    weight_decay: float = 0.0
+    weight_decay: Rate = 0.0
     # Another decay for learned feedback: breaks Kolen-Pollack's law on purpose.
-    feedback_weight_decay: float | None = None
+    feedback_weight_decay: Rate | None = None
     # Add the decay to the gradient (L2) instead: breaks the law under adaptive optimisers.
     coupled: bool = False
     # Halve the learning rate after every so many epochs. Absent, it is no part of a cell's digest:
     # results from before there was such a choice stay what they are.
-    halve_every: int | None = Field(default=None, gt=0, exclude_if=lambda epochs: epochs is None)
+    halve_every: Count | None = Field(default=None, exclude_if=lambda epochs: epochs is None)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Optimizer":
@@ -223,9 +262,9 @@ class Record(Strict):
     """When to measure: at the start and the end, ``at`` given updates, every ``every`` updates or
     every ``epochs`` epochs."""
 
-    at: list[int] = []
-    every: int | None = Field(default=None, gt=0)
-    epochs: int | None = Field(default=None, gt=0)
+    at: list[Annotated[int, Field(ge=0, le=COUNTED)]] = []
+    every: Count | None = None
+    epochs: Count | None = None
 
 
 class Frozen(Strict):
@@ -236,8 +275,8 @@ class Frozen(Strict):
     """
 
     layers: list[str] = Field(min_length=1)
-    from_step: int = Field(default=0, ge=0)
-    to_step: int | None = Field(default=None, gt=0)
+    from_step: int = Field(default=0, ge=0, le=COUNTED)
+    to_step: Count | None = None
 
     @model_validator(mode="after")
     def _not_empty(self) -> "Frozen":
@@ -255,12 +294,12 @@ class Spiking(Strict):
     probability of an input spike. ``traced``: time steps that an image is shown while ``traces`` are taken.
     """
 
-    group: int = Field(default=100, gt=0)
-    steps: int = Field(default=5, gt=0)
+    group: Width = 100
+    steps: Width = 5
     tau: float = Field(default=0.9, gt=0, le=1)
-    slope: float = Field(default=1.0, gt=0)
+    slope: FiniteFloat = Field(default=1.0, gt=0)
     brightest: float = Field(default=0.95, gt=0, le=1)
-    traced: int = Field(default=50, gt=0)
+    traced: Width = 50
 
 
 class RunSpec(Strict):
@@ -275,36 +314,124 @@ class RunSpec(Strict):
     # feedback path of the readout, which sends y - y* itself (Lillicrap et al. 2016, Methods).
     output_error: Literal["raw", "mse", "printed"] = "raw"
     reduction: Literal["sum", "mean"] = "sum"
-    batch: int = Field(default=1, gt=0)
-    epochs: int = Field(default=1, gt=0)
+    batch: Count = 1
+    epochs: Count = 1
     # What is left of a pass for less than a batch is not used.
     drop_last: bool = Field(default=False, exclude_if=lambda drops: not drops)
     record: Record = Record()
     measures: list[MeasureName]
     # Held-out examples on which angles and features are measured.
-    probe: int = Field(default=128, gt=0)
+    probe: Count = 128
     # Standard deviation of the noise on hidden units in node perturbation.
-    perturbation: float = 1e-3
+    perturbation: FiniteFloat = Field(default=1e-3, gt=0)
     # Step of the weight mirror, taken after every update.
-    mirror_rate: float = 0.1
+    mirror_rate: Rate = 0.1
     # Its noise vectors in a step; its form (see bioflax.WeightMirror); its steps before the first update.
-    mirror_samples: int = Field(default=64, gt=0, exclude_if=lambda samples: samples == 64)
+    mirror_samples: int = Field(
+        default=64, gt=0, le=COUNTED, exclude_if=lambda samples: samples == 64
+    )
     mirror_form: Literal["paper", "code"] = Field(
         default="paper", exclude_if=lambda form: form == "paper"
     )
-    mirror_first: int = Field(default=0, ge=0, exclude_if=lambda steps: not steps)
+    mirror_first: int = Field(default=0, ge=0, le=COUNTED, exclude_if=lambda steps: not steps)
     # Fast-sign adversarial training: the step on the input, 0 for none.
-    adversarial: float = 0.0
+    adversarial: Rate = 0.0
     # The first hidden layer does not learn in the first so many epochs.
-    frozen_epochs: int = Field(default=0, ge=0)
+    frozen_epochs: int = Field(default=0, ge=0, le=COUNTED)
     # Layers that do not learn for a while.
     frozen: list[Frozen] = Field(default=[], exclude_if=lambda phases: not phases)
     # The net spikes. A spec of such a net says nothing that its program does not know: see below.
     spiking: Spiking | None = Field(default=None, exclude_if=lambda block: block is None)
     # Stop once the moving average of the training error (3/4 old + 1/4 new, per epoch) is below.
-    stop_below_train_error: float | None = None
+    stop_below_train_error: FiniteFloat | None = None
     dtype: Literal["float32", "float64"] = "float32"
-    seeds: int = Field(gt=0)
+    seeds: int = Field(gt=0, le=SEEDS)
+
+    @property
+    def size(self) -> Size:
+        """How many examples, and of which shape, it trains on."""
+        if images := self.task.images:
+            source = DATASETS[images.name]
+            flat = source.image if self.network.convolutions else (math.prod(source.image),)
+            return Size(images.train or source.train, source.test, flat, source.classes)
+        if drawn := self.task.teacher or self.task.quadratic:
+            return Size(drawn.train, drawn.test, (drawn.inputs,), drawn.outputs)
+        patterns = self.task.patterns
+        assert patterns is not None
+        if n := patterns.encoder:
+            return Size(n, n, (n,), n)
+        rows = len(patterns.x)
+        return Size(rows, rows, (len(patterns.x[0]),), len(patterns.y[0]))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates of one pass."""
+        return self.updates_per_pass(self.size.train)
+
+    @property
+    def steps(self) -> int:
+        """Updates of the whole run."""
+        return self.steps_per_epoch * self.epochs
+
+    def is_recorded(self, step: int) -> bool:
+        """Whether a record is taken after this update."""
+        every = self.record.every or (self.record.epochs or 0) * self.steps_per_epoch
+        return step in (0, self.steps, *self.record.at) or (
+            bool(every) and step % every == 0 and step <= self.steps
+        )
+
+    def layers_of(self, measure: str) -> list[str]:
+        """The layers of which a measure has a number; of one that is of the whole net, ``""``."""
+        if not MEASURES[measure].of_layers:
+            return [""]
+        if measure == "unit_angle":
+            return [f"unit_{i + 1}" for i in range(min(UNITS, self.network.hidden[-1]))]
+        count = len(self.network.convolutions) + len(self.network.hidden)
+        hidden = [f"hidden_{i + 1}" for i in range(count)]
+        return hidden if measure == "pseudo_angle" else [*hidden, "readout"]
+
+    @model_validator(mode="after")
+    def _updates_can_be_counted(self) -> "RunSpec":
+        if self.steps > COUNTED:
+            raise ValueError(f"epochs: {self.steps} updates are more than {COUNTED}")
+        late = [step for step in self.record.at if step > self.steps]
+        if late:
+            raise ValueError(
+                f"record.at: {late[0]} is not among the {self.steps} updates of the run"
+            )
+        every = self.record.every or (self.record.epochs or self.epochs) * self.steps_per_epoch
+        if self.steps // every > RECORDS:
+            raise ValueError(f"record: {self.steps // every} records are more than {RECORDS}")
+        return self
+
+    @model_validator(mode="after")
+    def _net_fits_its_task(self) -> "RunSpec":
+        net, size = self.network, self.size
+        side = size.inputs[0] if len(size.inputs) == 3 else 0
+        for _ in net.convolutions:
+            side = (side - 3) // 2 + 1
+            if side < 1:
+                raise ValueError(
+                    f"network.convolutions: {len(net.convolutions)} are too many for inputs of shape "
+                    f"{size.inputs}; each needs images with colours, and halves them"
+                )
+        kinds = {"network.init": net.init, "network.first_init": net.first_init,
+                 "network.readout_init": net.readout_init, "network.bias_init": net.bias_init,
+                 "network.feedback_init": net.feedback_init}  # fmt: skip
+        if self.task.teacher:
+            kinds |= {"task.teacher.weights": self.task.teacher.weights,
+                      "task.teacher.biases": self.task.teacher.biases}  # fmt: skip
+        for key, init in kinds.items():
+            own = {"grid": "network.init", "forward_weights": "network.feedback_init"}
+            if init is not None and own.get(init.kind, key) != key:
+                raise ValueError(f"{key}: {init.kind} is of {own[init.kind]} alone")
+        if net.init.kind == "grid" and (
+            [*size.inputs, *net.hidden, size.outputs] != [1, 1, 1] or self.rule == "shallow"
+        ):
+            raise ValueError(
+                "network.init: grid is of a net of one input, one hidden unit, one output"
+            )
+        return self
 
     def updates_per_pass(self, examples: int) -> int:
         """The number of updates of one pass through so many examples."""

@@ -343,4 +343,10 @@ def check_run(cell: Cell, run: Run) -> None:
 def read_not_run(paper: str, store: Store = Store()) -> pd.DataFrame:
     """Read what was not run at full scale when its results were accepted; empty where none were."""
     file = store.accepted(paper, "full") / "not_run.csv"
-    return pd.read_csv(file) if file.exists() else pd.DataFrame(columns=LACK)
+    if not file.exists():
+        return pd.DataFrame(columns=LACK)
+    try:
+        return pd.read_csv(file)[LACK]
+    except (ValueError, KeyError, pd.errors.ParserError) as error:
+        said = str(error).splitlines()[0]
+        raise UserError(f"{file}: damaged ({said}); take it back from git") from None

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from replications.harness.files import atomically
+from replications.harness.errors import UserError
+from replications.harness.files import replaced
 from replications.harness.judging import manifests
 from replications.harness.store import Store
 
@@ -43,9 +44,9 @@ def keep_judged(judged: "Judged", paper: str, preset: str, store: Store = Store(
     manifest = manifests.read_manifest(paper, preset, store)
     manifest.files.update({name: manifests.text_digest(text) for name, text in texts.items()})
     manifest.declared.update(manifests.declared(paper, store))
-    for name, text in {**texts, manifests.MANIFEST: manifest.text}.items():
-        with atomically(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    with replaced(folder) as new:
+        for name, text in {**texts, manifests.MANIFEST: manifest.text}.items():
+            (new / name).write_text(text, encoding="utf-8")
 
 
 def judged_as_accepted(paper: str, preset: str, store: Store = Store()) -> "Judged":
@@ -53,4 +54,13 @@ def judged_as_accepted(paper: str, preset: str, store: Store = Store()) -> "Judg
     path = store.kept_verdicts(paper, preset)
     if not path.is_file():
         return {"claims": [], "numbers": []}
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        judged = dict(json.loads(manifests.read_text(path)))
+        # What every reader of it takes for granted.
+        for one in [*judged["claims"], *judged["numbers"]]:
+            if not isinstance(one["id"], str) or not isinstance(one["verdict"], str):
+                raise ValueError(f"{one['id']} has no verdict")
+    except (ValueError, TypeError, LookupError) as error:
+        said = str(error).splitlines() or [type(error).__name__]
+        raise UserError(f"{path}: damaged ({said[0]}); take it back from git") from None
+    return judged

@@ -13,8 +13,7 @@ Nothing is dropped: a run that diverged (NaN) counts as the infinity outside the
 mean infinite and shifts a median by one rank.
 """
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, partial
 from math import inf, isfinite, isnan, log
 from pathlib import Path
@@ -24,7 +23,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from replications.harness import statistics
+from replications.harness import sealed, statistics
 from replications.harness.declared import experiments
 from replications.harness.declared.claims import (
     Comparison,
@@ -38,11 +37,10 @@ from replications.harness.declared.claims import (
 )
 from replications.harness.declared.published import read_published
 from replications.harness.errors import UserError
-from replications.harness.files import atomically
 from replications.harness.judging.quantities import per_seed
 from replications.harness.region import Region
 from replications.harness.store import Store
-from replications.harness.tables import read_table, tall
+from replications.harness.tables import KEYS, read_table, tall
 
 Verdict = Literal["reproduced", "near", "inconclusive", "incomplete", "not run", "not reproduced"]
 # From the best to the worst. One part that fails decides a claim, whatever else has not been run.
@@ -307,7 +305,7 @@ def tables(paper: str, preset: str, store: Store, accepted: bool = False) -> Tab
         if name not in experiments.kept(paper, store):
             return read_table(store.table("quick", paper, experiment))
         kept = store.kept(paper, preset, name, kind or "runs")
-        return read_table(kept) if kind else tall(read_records(kept))
+        return read_table(kept, accepted=True) if kind else tall(read_records(kept))
 
     return table
 
@@ -316,23 +314,29 @@ def read_records(path: Path) -> pd.DataFrame:
     """Read accepted records, a row each. Raises UserError."""
     if not path.exists():
         raise UserError(f"{path}: no accepted results; see `python -m replications accept --help`")
-    return pd.read_csv(path, dtype={"arm": str})
+    try:
+        records = pd.read_csv(path, dtype={"arm": str})
+        if missing := [name for name in KEYS if name not in records]:
+            raise ValueError(f"no column {missing[0]}")
+        if not all(records[name].dtype.kind in "if" for name in records if name != "arm"):
+            raise ValueError("not all of it are numbers")
+    except (ValueError, pd.errors.ParserError) as error:
+        said = str(error).splitlines()[0]
+        raise UserError(f"{path}: damaged ({said}); take it back from git") from None
+    return records
 
 
 def judge(paper: str, preset: str, store: Store, accepted: bool = False) -> Judged:
     """Judge a paper and write its verdicts beside its tables. Raises UserError."""
     judged = judge_tables(paper, preset, tables(paper, preset, store, accepted), store)
-    _write_json(store.verdicts(preset, paper), judged)
+    sealed.write_json(store.verdicts(preset, paper), judged)
     return judged
 
 
 def read_verdicts(paper: str, preset: str, store: Store) -> Judged:
     """Read a paper's judged claims and numbers. Raises UserError where they have not been judged."""
-    path = store.verdicts(preset, paper)
-    if not path.exists():
-        raise UserError(f"{path}: no such file; make it with `python -m replications judge`")
-    judged: Judged = json.loads(path.read_text())
-    return judged
+    remedy = "make it with `python -m replications judge`"
+    return sealed.read_json(store.verdicts(preset, paper), remedy)
 
 
 def by_id(judged: Judged) -> dict[str, Verdict]:
@@ -346,10 +350,5 @@ def gather(papers: Sequence[str], preset: str, store: Store) -> Judged:
     for paper in papers:
         for kind, found in read_verdicts(paper, preset, store).items():
             joined[kind] += [{"paper": paper, **one} for one in found]
-    _write_json(store.all_verdicts(preset, "json"), joined)
+    sealed.write_json(store.all_verdicts(preset, "json"), joined)
     return joined
-
-
-def _write_json(path: Path, data: Mapping[str, Any]) -> None:
-    with atomically(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

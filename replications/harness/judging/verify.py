@@ -23,7 +23,7 @@ from replications.harness.judging.verdicts import read_records
 from replications.harness.records import Run
 from replications.harness.store import Store
 from replications.harness.tables import KEYS
-from replications.harness.training import costs, datasets, provenance, tasks
+from replications.harness.training import datasets, provenance, tasks
 from replications.harness.training.run import Trainer, stops
 from replications.harness.training.streams import precision
 
@@ -298,18 +298,11 @@ def tolerance(measure: str, dtype: str, value: float, where: str, step: int) -> 
 
 def stops_of(cell: Cell) -> list[int]:
     """After which numbers of updates a cell is measured; without its data."""
-    steps_per_epoch, steps = _length(cell)
-    return stops(cell.spec, steps, steps_per_epoch)
+    return stops(cell.spec, cell.spec.steps, cell.spec.steps_per_epoch)
 
 
 def last_update(cell: Cell, passes: int) -> int:
     """How far to train for so many passes: at least to the first record, at most to the end."""
-    steps_per_epoch, steps = _length(cell)
-    first = stops_of(cell)[1:2] or [steps]
-    return min(steps, max(passes * steps_per_epoch, *first))
-
-
-def _length(cell: Cell) -> tuple[int, int]:
-    examples = costs.size(cell.spec).train
-    steps_per_epoch = cell.spec.updates_per_pass(examples)
-    return steps_per_epoch, steps_per_epoch * cell.spec.epochs
+    spec = cell.spec
+    first = stops_of(cell)[1:2] or [spec.steps]
+    return min(spec.steps, max(passes * spec.steps_per_epoch, *first))

@@ -1,13 +1,14 @@
 """The last words of a run: what came out, what moved, where to look. Reads JSON alone: it must be quick."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from replications.harness.judging.accepted_verdicts import judged_as_accepted
+from replications.harness.sealed import read_json
 from replications.harness.showing.words import OF_CLAIM
 from replications.harness.store import Store
 
+JUDGE = "make it with `python -m replications judge`"
 ORDER = ("reproduced", "inconclusive", "not reproduced", "incomplete", "not run")
 
 
@@ -37,12 +38,7 @@ def lines(papers: Sequence[str], presets: Iterable[str], store: Store = Store())
 
 def _judged(papers: Sequence[str], preset: str, store: Store) -> list[dict[str, Any]]:
     files = [store.verdicts(preset, paper) for paper in papers]
-    return [
-        claim
-        for file in files
-        if file.is_file()
-        for claim in json.loads(file.read_text(encoding="utf-8"))["claims"]
-    ]
+    return [claim for file in files if file.is_file() for claim in read_json(file, JUDGE)["claims"]]
 
 
 def _score(claims: Sequence[dict[str, Any]]) -> str:
@@ -61,7 +57,7 @@ def _moved(papers: Sequence[str], preset: str, store: Store) -> list[str]:
     for paper in papers:
         file = store.verdicts(preset, paper)
         before = _verdicts(judged_as_accepted(paper, preset, store))
-        now = _verdicts(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+        now = _verdicts(read_json(file, JUDGE)) if file.is_file() else {}
         moved += [
             f"{name} ({preset}) from {OF_CLAIM[before[name]]} to {OF_CLAIM[verdict]}"
             for name, verdict in now.items()

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import figures
 from replications.harness.declared import experiments
+from replications.harness.declared.claims import read_claims
 from replications.harness.declared.published import read_published
+from replications.harness.declared.reading import check_name
 from replications.harness.errors import UserError, nearest
 from replications.harness.files import atomically
 from replications.harness.store import Store
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("pdf", "svg", "png")
+# Tables of an experiment beside its records.
+KINDS = ("arrays", "embedding")
 # Dots per inch of the picture that README.md shows: twice a screen's.
 SCREEN = 200
 
@@ -37,6 +41,28 @@ def drawable(paper: str, preset: str, accepted: bool = False, store: Store = Sto
 def of_quick(paper: str, figure: figures.Figure, store: Store = Store()) -> bool:
     """Whether quick runs all that a figure shows as full scale does, so that quick's picture is full scale's."""
     return all(experiments.same_in_both(paper, name, store) for name in figure.experiments)
+
+
+def check_figures(paper: str, store: Store = Store()) -> None:
+    """Raise UserError where a figure has no name for a file, or needs a table or shows a claim that its paper
+    does not have."""
+    known = experiments.load(paper, store).experiments
+    claims = [claim.id for claim in read_claims(paper, store).claims]
+    for name, figure in figures.of(paper).items():
+        where = f"figures/{paper}.py: figure {name}"
+        try:
+            check_name(name, "figure")
+        except ValueError as error:
+            raise UserError(f"figures/{paper}.py: {error}") from None
+        for table in figure.needs:
+            experiment, _, kind = table.partition(".")
+            if experiment not in known:
+                raise UserError(f"{where}: unknown table {table!r}; {nearest(experiment, known)}")
+            if kind not in ("", *KINDS):
+                raise UserError(f"{where}: unknown table {table!r}; {nearest(kind, KINDS)}")
+        for claim in figure.claims:
+            if claim not in claims:
+                raise UserError(f"{where}: unknown claim {claim!r}; {nearest(claim, claims)}")
 
 
 def _all_of(preset: str):  # type: ignore[no-untyped-def]
@@ -117,10 +143,11 @@ def draw_overview(store: Store = Store()) -> "Figure":
     from figures import overview, style
     from replications.harness.showing.paper_page import ends_at_full_scale
 
+    ends = {paper: ends_at_full_scale(paper, store) for paper in experiments.papers(store)}
+    if all(table.empty for table in ends.values()):
+        raise UserError("nothing is accepted at full scale, of which there could be a picture")
     with style.applied():
-        drawing = overview.overview(
-            {paper: ends_at_full_scale(paper, store) for paper in experiments.papers(store)}
-        )
+        drawing = overview.overview(ends)
         drawing.draw_without_rendering()
         drawing.set_layout_engine("none")
         return drawing

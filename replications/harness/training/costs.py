@@ -15,24 +15,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.catalogue.rules import DEEP, RULES
 from replications.harness.declared import experiments
 from replications.harness.declared.experiments import Cell
-from replications.harness.declared.spec import RunSpec
+from replications.harness.declared.spec import RunSpec, Size
 
 # A deep net's layers are compiled as one, in a scan, which moves its stacked arrays once more: measured on
 # 100x240, for 7x240 beside it.
 STACKED = 1.7
 # Seconds for which each distinct layer is timed.
 ENOUGH = 0.05
-
-
-class Size(NamedTuple):
-    train: int
-    test: int
-    inputs: tuple[int, ...]
-    outputs: int
 
 
 class Layer(NamedTuple):
@@ -60,28 +52,6 @@ class Cost(NamedTuple):
 # Seconds of an update of one layer: (rows, inputs, outputs, type of number, whether its optimiser
 # keeps averages) -> seconds.
 Timer = Callable[[int, int, int, str, bool], float]
-
-
-def size(chosen: RunSpec) -> Size:
-    """How many examples, and of which shape, a cell trains on."""
-    if chosen.task.images:
-        images = chosen.task.images
-        source = DATASETS[images.name]
-        flat = source.image if chosen.network.convolutions else (math.prod(source.image),)
-        return Size(images.train or source.train, source.test, flat, source.classes)
-    if chosen.task.teacher:
-        teacher = chosen.task.teacher
-        return Size(teacher.train, teacher.test, (teacher.inputs,), teacher.outputs)
-    if chosen.task.quadratic:
-        forms = chosen.task.quadratic
-        return Size(forms.train, forms.test, (forms.inputs,), forms.outputs)
-    patterns = chosen.task.patterns
-    assert patterns is not None
-    n = patterns.encoder
-    if n:
-        return Size(n, n, (n,), n)
-    rows = len(patterns.x)
-    return Size(rows, rows, (len(patterns.x[0]),), len(patterns.y[0]))
 
 
 def layers(chosen: RunSpec, of: Size) -> list[Layer]:
@@ -122,7 +92,7 @@ def operations(chosen: RunSpec, of: Size) -> int:
 
 def cost(cell: Cell, timer: Timer) -> Cost:
     """What a cell takes if it runs to its last epoch."""
-    chosen, of = cell.spec, size(cell.spec)
+    chosen, of = cell.spec, cell.spec.size
     net, batch = layers(chosen, of), min(chosen.batch, of.train)
     per_epoch = chosen.updates_per_pass(of.train)
     updates = per_epoch * chosen.epochs

@@ -54,7 +54,7 @@ def write(name: str, path: Path) -> str:
         )
         digest = _file_sha256(temporary)
         with atomically(_sha256_file(path)) as beside:
-            beside.write_text(f"{digest}  {path.name}\n")
+            beside.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
     return digest
 
 
@@ -65,7 +65,7 @@ def load(name: str, store: Store) -> Dataset:
     for file in (path, _sha256_file(path)):
         if not file.is_file():
             raise UserError(f"{file}: no such file; {remedy}")
-    words = _sha256_file(path).read_text().split()
+    words = _sha256_file(path).read_text(encoding="utf-8", errors="replace").split()
     expected, found = words[0] if words else "", _file_sha256(path)
     if found != expected:
         raise UserError(f"{path}: the sha256 is {found}, expected {expected}; {remedy}")

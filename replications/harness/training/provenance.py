@@ -182,7 +182,13 @@ def added(folder: Path) -> list[tuple[str, str]]:
 
 def _git(*words: str) -> str:
     done = subprocess.run(
-        ["git", *words], cwd=ROOT, check=True, capture_output=True, text=True, timeout=20
+        ["git", *words],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=20,
     )
     return done.stdout.strip()
 
@@ -200,7 +206,7 @@ def _instructions() -> str:
 
 def _cpuinfo(key: str) -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "")

@@ -14,9 +14,22 @@ from replications.harness.errors import UserError
         (b"- {x: 1}\n- {y: 1, y: 1}\n", "line 2 not valid YAML: the key 'y' stands twice"),
         ("title: Nøkland".encode("latin-1"), "not UTF-8 text (byte 8)"),
         (b"a: [1, 2", "not valid YAML"),
-        (b"a: 2020-13-45", "not valid YAML"),
         (b"a: !!python/object:os.system x", "not valid YAML"),
         (b"a: *b", "not valid YAML"),
+        (b"a: !!timestamp x", "line 1 not valid YAML: could not determine a constructor"),
+        (b"a: !!binary x", "not valid YAML"),
+        (b"a: !!set {b}", "not valid YAML"),
+        (b"a: !!bool x", "not valid YAML"),
+        (b"a: !!int x", "not valid YAML"),
+        (b"a: " + b"1" * 5000, "not valid YAML: Exceeds the limit"),
+        (b"a: &b [*b]", "too deep, or a part that holds itself"),
+        (b"[" * 500 + b"]" * 500, "too deep"),
+        (b"? [a, b]\n: c", "not valid YAML"),
+        (b'a: "\\ud800"', "not valid YAML"),
+        (b"a: \x00", "not valid YAML: unacceptable character"),
+        ("a: ä".encode("utf-16"), "not UTF-8 text (byte 0)"),
+        (b"", "the file is empty"),
+        (b"# nothing\n", "the file is empty"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_one_line_that_names_it(tmp_path, content, line):
@@ -39,6 +52,12 @@ def test_what_a_merge_brings_may_be_said_again(tmp_path):
     file = tmp_path / "claims.yaml"
     file.write_text("- &one {a: 1, b: 2}\n- {<<: *one, a: 3}\n")
     assert read_yaml(file) == [{"a": 1, "b": 2}, {"a": 3, "b": 2}]
+
+
+def test_a_date_is_the_text_that_it_is(tmp_path):
+    file = tmp_path / "claims.yaml"
+    file.write_bytes(b"\xef\xbb\xbfa: 2020-01-01\nb: 2020-13-45\nc: 2020-01-01 10:00:00\n")
+    assert read_yaml(file) == {"a": "2020-01-01", "b": "2020-13-45", "c": "2020-01-01 10:00:00"}
 
 
 @pytest.mark.parametrize("name", ["w_0.0001", "3x400", "a-b", "A", "nullable"])
@@ -64,6 +83,10 @@ class Point(Strict):
     [
         ({"x": 1.0, "nmae": "a"}, "unknown key 'nmae' (value 'a'); did you mean 'name'?"),
         ({"x": "1"}, "x: '1' is wrong: input should be a valid number"),
+        ({"x": "1e-2"}, "x: '1e-2' is wrong: input should be a valid number; write 1.0e-2"),
+        ({"x": "1.5e3"}, "write 1.5e+3"),
+        ({"x": 1.0, "name": 1}, "name: 1 is wrong: input should be a valid string"),
+        ({"x": 1.0, "name": ["a\nb" * 999]}, "... is wrong"),
         ({}, "missing key 'x'"),
         (None, "None is wrong"),
         # An unknown key is the likeliest cause of whatever else is wrong beside it.

@@ -12,8 +12,9 @@ from replications.harness.declared.claims import Part
 from replications.harness.declared.reading import parse
 from replications.harness.judging.verdicts import judge_part
 from replications.harness.records import Run, write_run
+from replications.harness.sealed import write_json
 from replications.harness.store import Store
-from replications.harness.tables import COLUMNS
+from replications.harness.tables import COLUMNS, write_table
 
 
 def tidy(runs: Any, steps: Any = (0, 10, 20)) -> pd.DataFrame:
@@ -113,7 +114,7 @@ def save(
                 ]
     file = store.table("quick", "toy", "linear")
     file.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(file, index=False)
+    write_table(file, pd.DataFrame(rows, columns=COLUMNS))
     claim = {"id": "T1", "verdict": verdict, "parts": [{"experiment": "linear"}]}
-    store.verdicts("quick", "toy").write_text(json.dumps({"claims": [claim], "numbers": []}))
+    write_json(store.verdicts("quick", "toy"), {"claims": [claim], "numbers": []})
     return store

@@ -13,6 +13,7 @@ from replications.harness.judging import drift, embedding, manifests, verdicts
 from replications.harness.judging.acceptance import accept, read_not_run
 from replications.harness.judging.tabulate import tabulate
 from replications.harness.records import read_run, write_run
+from replications.harness.sealed import read_json, write_json
 from replications.harness.showing.pages import write_verdicts
 from replications.harness.store import Store
 from replications.harness.training import fingerprints, networks, provenance
@@ -215,7 +216,9 @@ def test_what_was_not_computed_cannot_be_accepted(store):
 
 def test_a_verdict_that_its_numbers_do_not_give_is_not_accepted(store):
     file = store.verdicts("quick", "toy")
-    file.write_text(file.read_text().replace('"verdict": "reproduced"', '"verdict": "near"'))
+    judged = read_json(file, "")
+    judged["claims"][0]["verdict"] = "near"
+    write_json(file, judged)
     with pytest.raises(
         UserError, match="claim T1: judged near, its numbers give reproduced; judge again"
     ):

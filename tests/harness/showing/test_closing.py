@@ -2,6 +2,7 @@
 
 import json
 
+from replications.harness.sealed import write_json
 from replications.harness.showing import closing
 from replications.harness.store import Store
 
@@ -23,7 +24,7 @@ def test_the_last_lines_of_a_run(tmp_path):
     store = Store(tmp_path / "results", tmp_path / "papers")
     for preset in ("quick", "full"):
         now = judged(A="reproduced", B="not reproduced", I="reproduced", P="reproduced")
-        save(store.verdicts(preset, "toy"), now)
+        write_json(store.verdicts(preset, "toy"), now)
         save(store.kept_verdicts("toy", preset), judged(A="inconclusive", B="not reproduced"))
     lines = closing.lines(["toy"], ["quick", "full"], store)
     assert len(lines) == 5

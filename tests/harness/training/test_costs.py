@@ -36,7 +36,7 @@ def test_the_operations_of_an_update_are_those_that_xla_counts(rule):
 
 def test_a_conv_net_costs_what_its_maps_and_kernels_multiply_to():
     settings = experiments.cell("nokland2016", "cifar10_conv", "backprop", "full").spec
-    of = costs.size(settings)
+    of = settings.size
     assert of == costs.Size(50000, 10000, (32, 32, 3), 10)
     products = [layer.products for layer in costs.layers(settings, of)]
     assert products == [
@@ -78,6 +78,6 @@ def test_a_plan_has_a_line_a_cell_and_totals(monkeypatch):
 
 def test_the_cost_of_a_spiking_net_counts_every_time_step():
     one, five = (spikes.spec(spiking={"group": 3, "steps": steps}) for steps in (1, 5))
-    sizes = costs.size(one)
+    sizes = one.size
     assert costs.operations(five, sizes) == 5 * costs.operations(one, sizes)
     assert costs.layers(one, sizes)[-1].outputs == 30

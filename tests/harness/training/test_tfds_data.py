@@ -1,6 +1,5 @@
 """Image data sets through TFDS: a prepared folder is read, a missing one prepared or explained."""
 
-import io
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.errors import UserError
 from replications.harness.store import ROOT, Store
 from replications.harness.training import datasets, tfds_data
+from tests.harness.training.prepared import SHARD, write_mnist
 
 
 @contextmanager
@@ -122,50 +122,11 @@ def test_the_probe_does_not_wait_for_a_name_server_that_never_answers(monkeypatc
         over.set()
 
 
-SHARD = "mnist-{}.array_record-00000-of-00001"
-
-
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    """TFDS_DATA_DIR with an ``mnist`` of 25 and 5 random images, written by TFDS's own encoder."""
-    from array_record.python.array_record_module import ArrayRecordWriter
-    from PIL import Image
-    from tensorflow_datasets.core.example_serializer import ExampleSerializer
-    from tensorflow_datasets.core.features import ClassLabel, FeaturesDict
-    from tensorflow_datasets.core.features import Image as ImageFeature
-
-    features = FeaturesDict(
-        {"image": ImageFeature(shape=(28, 28, 1)), "label": ClassLabel(num_classes=10)}
-    )
-    serializer = ExampleSerializer(features.get_serialized_info())
-    random = np.random.default_rng(0)
-    folder = tmp_path / "tfds" / "mnist" / "3.0.1"
-    folder.mkdir(parents=True)
-    made, splits = {}, []
-    for split, n in (("train", 25), ("test", 5)):
-        x = random.integers(0, 256, (n, 28, 28), np.uint8)
-        y = random.integers(0, 10, n, np.int32)
-        writer = ArrayRecordWriter(str(folder / SHARD.format(split)), "group_size:1")
-        for image, label in zip(x, y, strict=True):
-            png = io.BytesIO()
-            Image.fromarray(image).save(png, "PNG")
-            encoded = features.encode_example({"image": png.getvalue(), "label": int(label)})
-            writer.write(serializer.serialize_example(encoded))
-        writer.close()
-        made |= {f"{split}_x": x.reshape(n, 784), f"{split}_y": y}
-        splits.append(
-            {
-                "name": split,
-                "shardLengths": [str(n)],
-                "numBytes": "1",
-                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-            }
-        )
-    features.save_metadata(folder)
-    info = {"name": "mnist", "version": "3.0.1", "fileFormat": "array_record", "splits": splits}
-    (folder / "dataset_info.json").write_text(json.dumps(info))
+    """TFDS_DATA_DIR with a small ``mnist``."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    return made
+    return write_mnist(tmp_path / "tfds")
 
 
 def accept(monkeypatch: pytest.MonkeyPatch, arrays: dict[str, np.ndarray]) -> None:
