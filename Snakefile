@@ -31,6 +31,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/full.smk"
 include: "workflow/rules/site.smk"
+include: "workflow/rules/artifact.smk"
 
 
 onsuccess:

@@ -114,6 +114,14 @@ class Store:
         """The scoreboard, on which the report opens, as html, md or rst."""
         return self.results / f"scoreboard.{suffix}"
 
+    def artifact(self) -> Path:
+        """One archive of all that others need."""
+        return self.results / "artifact.zip"
+
+    def report(self) -> Path:
+        """The report: one page of all that a run gave."""
+        return self.results / "report.html"
+
     def check(self, preset: str, paper: str) -> Path:
         """What the check said, where all is as accepted."""
         return self.paper(preset, paper) / "check.txt"

@@ -30,6 +30,8 @@ ADDRESSES = {
     "readme": ("p",),
     "overview": ("svg",),
     "scoreboard": ("html",),
+    "report": (),
+    "artifact": (),
     "log": ("quick", "simulate", "p", "e", "a"),
     "benchmark": ("quick", "simulate", "p", "e", "a"),
 }
