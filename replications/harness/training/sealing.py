@@ -40,6 +40,8 @@ SETTINGS: dict[str, Any] = {
 # XLA's flags that may be set: they look on, or are how a GPU is kept busy (workflow/profiles/gpu).
 ALLOWED = (
     "--xla_dump_",
+    # Simulated devices, to see how cells spread over several.
+    "--xla_force_host_platform_device_count=",
     "--xla_gpu_enable_command_buffer=",
     "--xla_gpu_graph_min_graph_size=",
     "--xla_gpu_enable_triton_gemm=false",

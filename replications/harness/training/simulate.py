@@ -16,6 +16,7 @@ from replications.harness.files import locked
 from replications.harness.store import Store
 from replications.harness.training import datasets, provenance, tasks
 from replications.harness.training.checkpoints import Checkpoint, Clock
+from replications.harness.training.devices import on_a_free_device
 from replications.harness.training.run import BATCHINGS, Trainer, groups
 from replications.harness.training.streams import precision
 
@@ -50,7 +51,7 @@ def simulate(
     missing = [seed for seed in wanted if kept is None or seed not in kept.seeds]
     if missing or kept is None:
         # The bound on time between checkpoints is the only clock in here; it moves no number.
-        with precision(cell.spec.dtype):
+        with precision(cell.spec.dtype), on_a_free_device():
             run = _compute(cell, missing, store, batching, checkpoint)
         with locked(path.parent):
             # Anew: another process may have written other seeds meanwhile.
