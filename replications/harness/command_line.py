@@ -20,7 +20,7 @@ from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.declared import experiments
 from replications.harness.declared.reading import one_line
 from replications.harness.errors import UserError
-from replications.harness.store import PRESETS, Store
+from replications.harness.store import PRESETS, ROOT, Store
 
 
 class Argument(NamedTuple):
@@ -104,6 +104,8 @@ YES = _take("--yes", action="store_true", help="do not ask")
 KEEP = _take(
     "--keep", action="store_true", help="also beside the accepted results, for READMEs to read"
 )
+ARCHIVE = _take("archive", type=Path, help="the .zip that `artifact` wrote")
+NO_VERIFY = _take("--no-verify", action="store_true", help="train nothing, only check the files")
 CHECK = _take("--check", action="store_true", help="only say whether they are there")
 
 
@@ -205,6 +207,25 @@ def _verify(options: argparse.Namespace) -> int:
     return int(verify.verify(asked, _store(options), options.passes, options.sample))
 
 
+def _new(options: argparse.Namespace) -> None:
+    for file in _module("new_paper").write_paper(options.paper, root=ROOT):
+        print(file.relative_to(ROOT))
+
+
+def _artifact(options: argparse.Namespace) -> None:
+    count = _module("artifact").write_artifact(options.output, _store(options))
+    print(f"{options.output}: {count} files")
+
+
+def _check_artifact(options: argparse.Namespace) -> int:
+    asked = [word for word in (options.paper, options.experiment, options.arm) if word]
+    asked += ["--passes", str(options.passes)]
+    asked += ["--sample", str(options.sample)] if options.sample else []
+    asked += ["--datasets", str(options.datasets.absolute())] if options.datasets else []
+    check = _module("artifact").check_artifact
+    return int(check(options.archive, asked, not options.no_verify))
+
+
 def _schemas(options: argparse.Namespace) -> None:
     _module("declared.schemas").write_schemas(options.output)
 
@@ -223,6 +244,7 @@ def _readme(options: argparse.Namespace) -> int:
 
 VERBS: dict[str, Verb] = {
     "list": Verb("list papers, experiments and arms, with their seeds", _list, (PRESET,)),
+    "new": Verb("write a new paper from a template, which runs", _new, (PAPER,)),
     "plan": Verb(
         "say what cells will cost: updates, operations, time here", _plan, (PAPERS, PRESET), True
     ),
@@ -284,6 +306,16 @@ VERBS: dict[str, Verb] = {
         (SOME_PAPER, SOME_EXPERIMENT, SOME_ARM, PASSES, SAMPLE, RESULTS, DATA),
         computes=True,
     ),
+    "artifact": Verb(
+        "write one archive of sources, accepted results, figures, claims, report",
+        _artifact,
+        (OUTPUT, RESULTS),
+    ),
+    "check-artifact": Verb(
+        "check such an archive, and run `verify` by the sources in it",
+        _check_artifact,
+        (ARCHIVE, SOME_PAPER, SOME_EXPERIMENT, SOME_ARM, PASSES, SAMPLE, DATA, NO_VERIFY),
+    ),
     "schemas": Verb("write the JSON schemas of the YAML files, for editors", _schemas, (OUTPUT,)),
     "readme": Verb("write the accepted results into the READMEs", _readme, (RESULTS, CHECK)),
 }
@@ -291,7 +323,7 @@ VERBS: dict[str, Verb] = {
 
 def main(words: list[str] | None = None) -> int:
     """Run one verb; the exit status: 0 done, 1 a check failed, 2 bad input."""
-    options = _parser().parse_args(words)
+    options = _parse(words)
     verb: Verb = options.verb
     try:
         if verb.computes:
@@ -303,6 +335,18 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
+
+
+def _parse(words: list[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(words)
+    many = {one.names[-1].lstrip("-") for one in options.verb.takes if "nargs" in one.options}
+    many -= {one.names[-1] for one in options.verb.takes if one.options.get("nargs") == "?"}
+    for name, value in vars(options).items():
+        # Python 3.11 makes a list of a word that stands between two of them.
+        if isinstance(value, list) and name not in many:
+            parser.error(f"{name}: a `--` too many")
+    return options
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,5 +1,6 @@
 """Whatever words a command is given, it does its work, or says in one line why not and writes nothing."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,9 @@ def folder(tmp_path, monkeypatch):
     paper.mkdir(parents=True)
     for file in TINY.glob("*.yaml"):
         (paper / file.name).write_bytes(file.read_bytes())
+    for name in ("figures", "workflow"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "workflow/config.yaml").write_text("papers:\n  - tiny\n")
     (tmp_path / "file").write_text("no folder")
     (tmp_path / "folder").mkdir()
     with papers_in(paper.parent):
@@ -68,5 +72,11 @@ def test_a_command_line_is_answered(folder, fuzz):
         check_answer(answer)
         if answer.status == 2:
             assert files(folder) == before
+        elif line[0] == "new":  # it would be run by whatever comes next
+            assert len(files(folder)) == len(before) + 5
+            for path in [folder / "figures", *(folder / "papers").iterdir()]:
+                if path.name != "tiny":
+                    shutil.rmtree(path)
+            (folder / "figures").mkdir()
 
     fuzz(command_lines(), check, 900)

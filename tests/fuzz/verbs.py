@@ -59,6 +59,8 @@ def papers_in(folder: Path) -> Iterator[None]:
     """The verbs' folder of papers is this one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "papers", property(lambda self: folder, lambda self, value: None))
+        # `new` writes beside the folder of papers, and nowhere in this checkout.
+        patch.setattr(command_line, "ROOT", folder.parent)
         forget()
         yield
     forget()

@@ -1,5 +1,6 @@
 """The verbs: a mistake is one line and status 2, and a verb loads no more than it needs."""
 
+import os
 import subprocess
 import sys
 
@@ -89,3 +90,40 @@ def test_the_preset_of_the_papers_scale_is_called_full(capsys):
     with pytest.raises(SystemExit) as ended:
         command_line.main(["list", "--preset", "paper"])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [["list", "--preset", "full"], ["judge", "nokland2016"], ["readme", "--check"]]
+)
+def test_the_locale_decides_nothing(tmp_path, words):
+    """Text is read as UTF-8, and what a terminal cannot show is written otherwise, not refused."""
+    if words[0] != "list":
+        words = [*words, "--results", str(tmp_path)]
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = [
+        subprocess.run(
+            [sys.executable, "-m", "replications", *words],
+            capture_output=True,
+            cwd=ROOT,
+            env={**os.environ, **locale},
+        )
+        for locale in ({}, plain)
+    ]
+    ends = [(one.returncode, one.stdout, one.stderr) for one in done]
+    assert ends[0] == ends[1]
+    assert ends[0][0] == (2 if words[0] == "judge" else 0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["simulate", "tiny", "--", "--", "tiny"], ["verify", "--", "--"], ["list", "--preset"]],
+)
+def test_what_argparse_refuses_or_takes_amiss_is_one_line(words, capsys):
+    try:
+        status = command_line.main(words)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1

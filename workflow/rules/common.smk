@@ -1,5 +1,7 @@
 """What the rules share. All helpers stand here; nothing here imports jax, matplotlib or pandas."""
 
+import fcntl
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +28,28 @@ try:
 except UserError as error:
     # One line, exit status 1 and no traceback, which Snakemake would add to an exception.
     sys.exit(f"error: {error}")
+
+
+def hold_this_checkout():
+    """Hold a lock that goes with this process, however it ends. Where nobody held it, Snakemake's own locks
+    are those of a run that was killed, and are taken away: nothing of it is half-written."""
+    folder = Path(".snakemake")
+    folder.mkdir(exist_ok=True)
+    handle = os.open(folder / "held", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if left := list((folder / "locks").glob("*.lock")):
+            print("The last run was killed; its locks are taken away.", file=sys.stderr)
+        for file in left:
+            file.unlink()
+    except BlockingIOError:
+        pass  # another run is at work: Snakemake will say so
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle
+
+
+if workflow.is_main_process:
+    HELD = hold_this_checkout()
 
 PAPERS, PRESET, FORMATS = CONFIG.papers, CONFIG.preset, CONFIG.figure_formats
 # Beside a quick run stand the accepted results of full scale, as they are kept.
@@ -59,6 +83,7 @@ for handler in logger.handlers:
 # Seconds each: a cluster would take longer to start them.
 localrules:
     all,
+    artifact,
     check,
     judge,
     summarize,

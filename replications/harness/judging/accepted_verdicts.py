@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from replications.harness.errors import UserError
-from replications.harness.files import atomically
+from replications.harness.files import replaced
 from replications.harness.judging import manifests
 from replications.harness.store import Store
 
@@ -44,9 +44,9 @@ def keep_judged(judged: "Judged", paper: str, preset: str, store: Store = Store(
     manifest = manifests.read_manifest(paper, preset, store)
     manifest.files.update({name: manifests.text_digest(text) for name, text in texts.items()})
     manifest.declared.update(manifests.declared(paper, store))
-    for name, text in {**texts, manifests.MANIFEST: manifest.text}.items():
-        with atomically(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    with replaced(folder) as new:
+        for name, text in {**texts, manifests.MANIFEST: manifest.text}.items():
+            (new / name).write_text(text, encoding="utf-8")
 
 
 def judged_as_accepted(paper: str, preset: str, store: Store = Store()) -> "Judged":

@@ -8,7 +8,7 @@ comes from (``manifest.json``, see ``judging.manifests``). tests/regression/chec
 Nothing but ``accept`` ever writes there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,13 +88,39 @@ def read_numbers(file: Path) -> pd.DataFrame:
         raise UserError(f"{file}: no such file")
     try:
         table = pd.read_csv(file, index_col=0)
-        if not all(kind.kind in "if" for kind in table.dtypes):
+        if len(table) and not all(kind.kind in "if" for kind in table.dtypes):
             raise ValueError("not all of it are numbers")
+        _check_names(table, file.name.rpartition(".")[0].rpartition(".")[2])
         return table
     except (ValueError, pd.errors.ParserError) as error:
         raise UserError(
             f"{file}: damaged ({str(error).splitlines()[0]}); take it back from git"
         ) from None
+
+
+def _check_names(table: pd.DataFrame, kind: str) -> None:
+    """Raise ValueError where rows or columns of a table of this kind have no names that it can have."""
+    if kind == "aggregates":
+        wanted, known = {"mean", "sd", "n", "diverged"}, [str(name) for name in table.index]
+        if missing := wanted - set(table.columns):
+            raise ValueError(f"no column {min(missing)}")
+        parts = [name.removesuffix(LOGARITHM).split("/")[1:] for name in known]
+    elif kind == "early":
+        parts = [str(name).rpartition(" at ")[0].split("/")[1:] for name in table.index]
+        _check_types(table.columns)
+    else:
+        parts = []
+        if kind in ("first_losses", "fingerprints"):
+            _check_types(str(name).rpartition("(")[2].rstrip(")") for name in table.columns)
+    if wrong := [row for row, part in enumerate(parts, 1) if not part or part[0] not in MEASURES]:
+        raise ValueError(f"row {wrong[0]} is of no measure")
+    if table.empty or table.index.has_duplicates:
+        raise ValueError("a row stands twice" if len(table) else "it has no rows")
+
+
+def _check_types(names: Iterable[Any]) -> None:
+    if wrong := [str(name) for name in names if name not in FIRST_LOSSES]:
+        raise ValueError(f"{wrong[0]!r} is no type of number")
 
 
 def first_losses(runs: Mapping[str, Run]) -> pd.DataFrame:

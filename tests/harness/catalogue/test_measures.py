@@ -2,7 +2,7 @@
 
 import pytest
 
-from replications.harness.catalogue.measures import MEASURES
+from replications.harness.catalogue.measures import MEASURES, UNITS
 from replications.harness.training import measures
 
 # What is counted in training itself, taken of the net once at the end, or of a spiking net alone.
@@ -15,6 +15,10 @@ def test_every_measure_of_the_catalogue_has_its_function_and_every_function_its_
     assert known & ELSEWHERE == set()
     for name, function in measures.ALONE.items():
         assert (function, function.__name__) == (getattr(measures, name), name)
+
+
+def test_as_many_units_are_measured_one_by_one_as_the_catalogue_says():
+    assert measures.UNITS == UNITS
 
 
 @pytest.mark.parametrize("name", MEASURES)

@@ -73,6 +73,49 @@ def test_a_claim_written_wrongly_is_one_line_that_names_it(tmp_path, claim, mess
     assert str(error.value).startswith("replications/toy/claims.yaml: ")
 
 
+def of(**value):
+    """The claim about another quantity. Of arm a ``test_error`` is recorded, at the start and the end."""
+    return changed({"value": {**CLAIM["parts"][0]["value"], **value}})
+
+
+@pytest.mark.parametrize(
+    ("claim", "line"),
+    [
+        (of(experiment="toi"), "unknown experiment 'toi'; did you mean 'toy'?"),
+        (of(arm="c"), "toy has no arm 'c'"),
+        (of(measure="test_loss"), "toy/a does not record 'test_loss'; did you mean"),
+        (of(measure="features"), "toy/a does not record 'features'"),
+        (of(layer="hidden_1"), "test_error is not recorded for layer 'hidden_1'"),
+        (of(at=7), "toy/a: at: the run has 1 updates, not 7"),
+        (of(at={"from_step": 1, "to_step": 0, "take": "last"}), "to_step 0 is before from_step"),
+        (of(at={"from_epoch": 2, "take": "last"}), "toy/a: at: the run has 1 passes, not 2"),
+    ],
+)
+def test_what_is_not_recorded_is_told_before_anything_runs(tmp_path, claim, line):
+    with pytest.raises(UserError) as error:
+        check_claims("toy", "quick", write_toy(tmp_path, claim))
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"below": float("nan")},
+        {"below": float("inf")},
+        {"below": None, "margin": float("nan")},
+        {"around": 0.0},
+        {"trend": {"a": 1.0}},
+        {"value": {**CLAIM["parts"][0]["value"], "at": -1}},
+        {"value": {**CLAIM["parts"][0]["value"], "at": True}},
+    ],
+)
+def test_a_bound_that_is_none_is_refused(tmp_path, part):
+    with pytest.raises(UserError, match=r"claims\.0\.parts\.0") as error:
+        read_claims("toy", write_toy(tmp_path, changed(part)))
+    assert "\n" not in str(error.value)
+
+
 def test_two_claims_cannot_share_an_id(tmp_path):
     with pytest.raises(UserError, match="two claims have the id 'T1'"):
         read_claims("toy", write_toy(tmp_path, CLAIM, CLAIM))

@@ -44,6 +44,24 @@ def of_feedback(measure):
             put(["optimizer", "sgd"], {"learning_rate": 0.0, "bias_learning_rate": 0.1}),
             "optimizer.sgd: a bias_learning_rate needs a learning_rate above 0",
         ),
+        (put(["optimizer", "sgd", "learning_rate"], float("inf")), "learning_rate: inf is wrong"),
+        (put(["optimizer", "sgd", "learning_rate"], "1e-2"), "a valid number; write 1.0e-2"),
+        (put(["network", "init"], {"uniform": float("nan")}), "network.init.value: nan is wrong"),
+        (put(["network", "init"], {"uniform": None}), "network.init.value: None is wrong"),
+        (put(["network", "init"], {"uniform": -0.1}), "uniform: -0.1 is below 0"),
+        (put(["network", "bias_init"], {"grid": 1.0}), "network.bias_init: grid is of network.init alone"),
+        (put(["network", "init"], {"grid": 1.0}), "grid is of a net of one input, one hidden unit"),
+        (put(["task", "teacher", "hidden"], [0]), "task.teacher.hidden.0: 0 is wrong"),
+        (put(["network", "convolutions"], [4]), "network.convolutions: 1 are too many for inputs of shape (3,)"),
+        (put(["task", "teacher", "train"], 0), "task.teacher.train: 0 is wrong"),
+        (put(["task", "teacher", "inputs"], -1), "task.teacher.inputs: -1 is wrong"),
+        (put(["task", "teacher", "seed"], 2**32), "task.teacher.seed: 4294967296 is wrong"),
+        (put(["task"], {"images": {"name": "mnist5k", "train": 4001}}), "mnist5k has 4000 examples, not 4001"),
+        (put(["task"], {"patterns": {"x": [[1.0], []], "y": [[1.0]] * 2}}), "x: patterns are rows of one"),
+        (put(["epochs"], 10**30), "epochs: 1000000000000000000000000000000 is wrong"),
+        (put(["epochs"], 2**30), "epochs: 53687091200 updates are more than 2147483647"),
+        (put(["seeds"], 10**7), "seeds: 10000000 is wrong"),
+        (put(["record"], {"at": [51]}), "record.at: 51 is not among the 50 updates of the run"),
         (deep_features, "measures: features is of at most 8 hidden layers"),
         (of_feedback("gap"), "measures: shallow has no feedback for gap"),
         (of_feedback("weight_angle"), "measures: shallow has no feedback for weight_angle"),
@@ -92,6 +110,15 @@ def test_a_start_with_a_number_too_much_or_too_few_is_one_line(tmp_path, init, l
 def test_every_start_of_the_catalogue_is_written_as_it_needs(name):
     written = {name: 1} if STARTS[name].needs_value else name
     assert Init.model_validate(written).value == STARTS[name].needs_value
+
+
+@pytest.mark.parametrize("hidden", ["1x10000000", "100000x4", "1" * 30 + "x4"])
+def test_more_layers_or_units_than_anybody_has_are_one_line(tmp_path, hidden):
+    store = write_line(tmp_path, put(["network", "hidden"], hidden))
+    with pytest.raises(UserError) as caught:
+        cell("paper", "line", "backprop", "quick", store)
+    assert "network.hidden" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_layers_by_units_are_that_many_layers():

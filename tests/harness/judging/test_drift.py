@@ -8,6 +8,7 @@ import pytest
 
 from replications.harness.errors import UserError
 from replications.harness.judging import drift
+from replications.harness.tables import read_table, write_table
 from tests.harness.judging.made_up import ARMS, SEEDS, save
 
 
@@ -127,7 +128,9 @@ def test_the_tables_that_are_accepted_are_those_of_their_runs(tmp_path):
     store = save(tmp_path)
     assert drift.stale_tables("toy", "quick", ["linear"], store) == []
     file = store.table("quick", "toy", "linear")
-    file.write_text(file.read_text().replace("0.1\n", "0.2\n", 1))
+    table = read_table(file)
+    table.loc[0, "value"] *= 2
+    write_table(file, table)
     (line,) = drift.stale_tables("toy", "quick", ["linear"], store)
     assert "not the table of its runs; tabulate again" in line
 
@@ -219,3 +222,30 @@ def test_without_accepted_results_the_error_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match=r"linear\.aggregates\.csv: no such file"):
         drift.accepted_numbers("aggregates", "toy", "quick", "linear", store)
     assert drift.accepted_verdicts("toy", "quick", store) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("e.aggregates.csv", "quantity,mean,sd,n\na/test_error,1,2,3\n", "no column diverged"),
+        (
+            "e.aggregates.csv",
+            "quantity,mean,sd,n,diverged\na/eror,1,2,3,0\n",
+            "row 1 is of no measure",
+        ),
+        ("e.aggregates.csv", "quantity,mean,sd,n,diverged\na,1,2,3,0\n", "row 1 is of no measure"),
+        ("e.aggregates.csv", "quantity,mean,sd,n,diverged\n", "it has no rows"),
+        ("e.aggregates.csv", "quantity,mean,sd,n,diverged\na/test_error,x,2,3,0\n", "are numbers"),
+        ("e.early.csv", "record,float16\na/test_error at 0,1\n", "'float16' is no type of number"),
+        ("e.first_losses.csv", "update,a (float3)\n1,2.0\n", "'float3' is no type of number"),
+        ("e.first_losses.csv", "update,a (float32)\n1,2.0\n1,2.0\n", "a row stands twice"),
+        ("e.fingerprints.csv", "", "No columns"),
+    ],
+)
+def test_an_accepted_table_of_another_shape_is_one_line(tmp_path, name, text, line):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as caught:
+        drift.read_numbers(tmp_path / name)
+    assert f"{tmp_path / name}: damaged (" in str(caught.value)
+    assert line in str(caught.value)
+    assert "take it back from git" in str(caught.value)

@@ -23,7 +23,11 @@ def store(tmp_path):
             "features/hidden_1": np.ones((2, 40, 5)),
         }
         run = records.Run(
-            np.array([7, 4]), np.array([0, 10]), np.zeros((2, 20)), measures, {"steps_per_epoch": 5}
+            np.array([7, 4]),
+            np.array([0, 10]),
+            np.zeros((2, 20)),
+            measures,
+            {"steps_per_epoch": 5, "spec_digest": cell.digest},
         )
         records.write_run(made.run("quick", PAPER, EXPERIMENT, cell.arm), run)
     return made
@@ -47,4 +51,12 @@ def test_the_table_that_is_written_is_the_one_that_is_returned(store):
 def test_a_missing_run_is_named(store):
     store.run("quick", PAPER, EXPERIMENT, "backprop").unlink()
     with pytest.raises(UserError, match=r"backprop\.npz: no such result; make it with"):
+        tabulate(PAPER, EXPERIMENT, "quick", store)
+
+
+def test_a_run_of_another_spec_is_named(store):
+    file = store.run("quick", PAPER, EXPERIMENT, "backprop")
+    run = records.read_run(file)
+    records.write_run(file, run._replace(manifest={**run.manifest, "spec_digest": "another"}))
+    with pytest.raises(UserError, match=r"backprop\.npz: the run is of another spec"):
         tabulate(PAPER, EXPERIMENT, "quick", store)
