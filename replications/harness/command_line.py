@@ -323,7 +323,7 @@ VERBS: dict[str, Verb] = {
 
 def main(words: list[str] | None = None) -> int:
     """Run one verb; the exit status: 0 done, 1 a check failed, 2 bad input."""
-    options = _parser().parse_args(words)
+    options = _parse(words)
     verb: Verb = options.verb
     try:
         if verb.computes:
@@ -335,6 +335,18 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
+
+
+def _parse(words: list[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(words)
+    many = {one.names[-1].lstrip("-") for one in options.verb.takes if "nargs" in one.options}
+    many -= {one.names[-1] for one in options.verb.takes if one.options.get("nargs") == "?"}
+    for name, value in vars(options).items():
+        # Python 3.11 makes a list of a word that stands between two of them.
+        if isinstance(value, list) and name not in many:
+            parser.error(f"{name}: a `--` too many")
+    return options
 
 
 class _Parser(argparse.ArgumentParser):

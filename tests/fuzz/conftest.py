@@ -4,6 +4,7 @@
 many.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from replications.harness.training import datasets
 
 # What a plain run tries of the whole.
 SHARE = 100
-_CASES = "fuzzed cases"
+_CASES, _DISTINCT = "fuzzed cases", "distinct"
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +36,10 @@ def fuzz(
     whole = "fuzz" in request.config.option.markexpr
 
     def run(strategy: SearchStrategy[Any], check: Callable[[Any], None], cases: int) -> None:
-        tried = 0
+        tried: list[str] = []
 
         def one(case: Any) -> None:
-            nonlocal tried
-            tried += 1
+            tried.append(repr(case))
             check(case)
 
         wanted = cases if whole else max(3, cases // SHARE)
@@ -50,14 +50,19 @@ def fuzz(
             derandomize=not whole,
             suppress_health_check=list(HealthCheck),
         )(given(strategy)(one))()
-        record_property(_CASES, tried)
-        assert tried >= wanted
+        record_property(_CASES, len(tried))
+        record_property(_DISTINCT, len(set(tried)))
+        assert len(tried) >= wanted
 
     return run
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [one for found in terminalreporter.stats.values() for one in found]
-    properties = [p for one in reports for p in getattr(one, "user_properties", ())]
-    if count := sum(value for name, value in properties if name == _CASES):
-        terminalreporter.write_line(f"{_CASES}: {count}")
+    ended = [one for one in reports if getattr(one, "when", "") == "call"]
+    counts: Counter[str] = Counter()
+    for name, value in (pair for one in ended for pair in one.user_properties):
+        if name in (_CASES, _DISTINCT):
+            counts[name] += int(value)
+    if counts:
+        terminalreporter.write_line(f"{_CASES}: {counts[_CASES]}, {counts[_DISTINCT]} distinct")

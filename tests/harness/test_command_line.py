@@ -112,3 +112,18 @@ def test_the_locale_decides_nothing(tmp_path, words):
     ends = [(one.returncode, one.stdout, one.stderr) for one in done]
     assert ends[0] == ends[1]
     assert ends[0][0] == (2 if words[0] == "judge" else 0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["simulate", "tiny", "--", "--", "tiny"], ["verify", "--", "--"], ["list", "--preset"]],
+)
+def test_what_argparse_refuses_or_takes_amiss_is_one_line(words, capsys):
+    try:
+        status = command_line.main(words)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
