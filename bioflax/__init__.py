@@ -26,8 +26,10 @@ from bioflax._direct import (
     ExactFeedback,
     IndirectFeedbackAlignment,
 )
+from bioflax._direct.marked import Marked, direct
 from bioflax._feedback import Feedback, decouple
 from bioflax._history import history
+from bioflax._law import Law, alike, gap, global_norm
 from bioflax._layers import (
     Conv,
     ConvTranspose,
@@ -74,8 +76,10 @@ __all__ = [
     "IndirectFeedbackAlignment",
     "KolenPollack",
     "LSTMCell",
+    "Law",
     "Linear",
     "LinearGeneral",
+    "Marked",
     "MultiHeadAttention",
     "OptimizedLSTMCell",
     "Product",
@@ -86,9 +90,13 @@ __all__ = [
     "Stack",
     "WeightMirror",
     "alignment",
+    "alike",
     "angle",
     "convert",
     "decouple",
+    "direct",
+    "gap",
+    "global_norm",
     "history",
     "mirror",
     "signals",

@@ -7,6 +7,7 @@ from flax import nnx
 from bioflax._product import Product, put_under
 from bioflax._rules.base import Rule, check_rule
 from bioflax._rules.feedback_alignment import DEFAULT
+from bioflax._streams import apart
 
 
 class Ruled(nnx.Module):
@@ -23,7 +24,7 @@ class Ruled(nnx.Module):
         check_rule(rule)
         super().__init__(*args, rngs=rngs, **kwargs)  # type: ignore[call-arg]
         self._install(self)
-        put_under(self, self.slot, rule, rngs)
+        put_under(self, self.slot, rule, apart(rngs))
 
     @classmethod
     def _install(cls, layer: Any) -> None:

@@ -8,6 +8,7 @@ from bioflax._layers.place import place, rewired
 from bioflax._product import products, put_under
 from bioflax._rules.base import Rule, check_rule
 from bioflax._rules.feedback_alignment import DEFAULT
+from bioflax._streams import apart
 
 
 class Composite(nnx.Module):
@@ -19,7 +20,7 @@ class Composite(nnx.Module):
     def __init__(self, *args: Any, rule: Rule = DEFAULT, rngs: nnx.Rngs, **kwargs: Any) -> None:
         check_rule(rule)
         super().__init__(*args, rngs=rngs, **kwargs)  # type: ignore[call-arg]
-        placed = []
+        placed, rngs = [], apart(rngs)
         for _, layer in list(nnx.iter_modules(self)):
             ours = place(layer)
             placed.append((layer, ours))

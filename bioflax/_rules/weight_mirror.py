@@ -41,6 +41,7 @@ class WeightMirror(DrawnRule):
     samples: int = 64
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.rate <= 1:
             raise ValueError(f"rate={self.rate} of a weight mirror must be in (0, 1]")
         if self.samples < 1:
