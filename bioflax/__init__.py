@@ -18,6 +18,7 @@ from bioflax._alignment import Alignment, alignment
 from bioflax._angle import angle
 from bioflax._convert import convert
 from bioflax._direct import (
+    CentredFeedback,
     DirectFeedback,
     DirectFeedbackAlignment,
     DirectKolenPollack,
@@ -60,6 +61,7 @@ from bioflax._stack import Stack
 __all__ = [
     "Alignment",
     "Backprop",
+    "CentredFeedback",
     "Conv",
     "ConvTranspose",
     "DirectFeedback",

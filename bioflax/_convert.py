@@ -124,7 +124,7 @@ def convert(
 
         return converted(nnx.clone(model), rule, rngs, asked, seen=seen)
 
-    model, entries = _unlike_the_weights(once, rngs)
+    model, entries = _unlike_the_weights(once, rule, rngs)
     if rule.shared:
         _check_kernels(model)
     summary = Report(rule, tuple(entries))
@@ -162,10 +162,10 @@ def _seen(model: Any, example: Any) -> Uses:
     return uses(model, args, kwargs)
 
 
-def _unlike_the_weights(once: Callable[[Any], Any], rngs: Any) -> Any:
+def _unlike_the_weights(once: Callable[[Any], Any], rule: Rule, rngs: Any) -> Any:
     """``once(rngs)``; again, with another key, where a ``B`` came out that is a kernel."""
-    if rngs is None:
-        return once(None)
+    if rngs is None or isinstance(rule, Backprop):
+        return once(rngs)
     rngs = apart(rngs)
     other = nnx.Rngs(feedback=folded(rngs.feedback.key[...]))
     model, entries = once(rngs)

@@ -63,7 +63,7 @@ class DirectFeedback(nnx.Module):
       readout: the output module, or a list as for a block.
       mode: one of the above, or in this order ``DirectFeedbackAlignment()``,
         ``IndirectFeedbackAlignment()``, ``ErrorSignFeedback()``, ``DirectRandomTargetProjection()``,
-        ``DirectKolenPollack()``, ``ExactFeedback()``.
+        ``DirectKolenPollack()``, ``CentredFeedback()``, ``ExactFeedback()``.
       feedback_init: initializer of ``B_l``, of shape ``(n_out, *units of block l)``; default
         ``U[-a, a]`` with ``a = 1 / sqrt(units of block l)``.
       example: an input, or its ``jax.ShapeDtypeStruct``, batch axes included, or a pair of it and a

@@ -914,3 +914,24 @@ def test_complex_nets_have_the_gradients_of_the_hand_written_equations():
     e = 2 * jnp.conj(model(x))
     wanted = x.T @ (e @ model.feedback[0][...])
     np.testing.assert_allclose(g["blocks"][0]["kernel"][...], wanted, rtol=1e-10)
+
+
+def test_centring_takes_from_every_signal_the_mean_of_all_and_leaves_the_readout():
+    model, plain = net(2, mode="cdfa"), net(2)
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    whole, _ = gradients(plain, jnp.asarray(X), jnp.asarray(ERROR))
+    centred, _ = gradients(plain, jnp.asarray(X), jnp.asarray(ERROR - ERROR.mean(0)))
+    for path, g in found.items():
+        wanted = whole if path.startswith("readout") else centred
+        np.testing.assert_allclose(g, wanted[path], rtol=1e-11, atol=1e-13, err_msg=path)
+    # The signals sum to nothing: a linear block's bias does not move, nor anything for equal errors.
+    rngs = streams()
+    linear_block = bioflax.DirectFeedback(
+        [linear(4, 5, rngs)], linear(5, N_OUT, rngs), mode="cdfa", rngs=rngs
+    )
+    found, _ = gradients(linear_block, jnp.asarray(X), jnp.asarray(ERROR))
+    np.testing.assert_allclose(found["blocks/0/bias"], 0, atol=1e-13)
+    found, _ = gradients(model, jnp.asarray(X), jnp.ones((7, N_OUT)))
+    assert all(not np.any(g) for path, g in found.items() if path.startswith("blocks"))
+    with pytest.raises(ValueError, match="mode='cdfa' needs a batch"):
+        gradients(model, jnp.asarray(X[0]), jnp.asarray(ERROR[0]))

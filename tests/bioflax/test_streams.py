@@ -114,3 +114,13 @@ def test_constants_may_be_equal():
     layer = nnx.Linear(4, 3, kernel_init=half, rngs=nnx.Rngs(0))
     model = bioflax.convert(layer, bioflax.FeedbackAlignment(half), rngs=nnx.Rngs(0))
     np.testing.assert_array_equal(model.feedback[...], model.kernel[...])
+
+
+def test_a_layer_without_feedback_takes_nothing_from_a_stream():
+    rngs = nnx.Rngs(0)
+    made = [bioflax.Linear(4, 3, rule=bioflax.Backprop(), rngs=rngs) for _ in range(2)]
+    rngs = nnx.Rngs(0)
+    plain = [nnx.Linear(4, 3, rngs=rngs) for _ in range(2)]
+    for a, b in zip(made, plain, strict=True):
+        np.testing.assert_array_equal(a.kernel[...], b.kernel[...])
+    bioflax.Linear(4, 3, rule=bioflax.Backprop(), rngs=nnx.Rngs(params=0))
