@@ -18,6 +18,7 @@ from bioflax._alignment import Alignment, alignment
 from bioflax._angle import angle
 from bioflax._convert import convert
 from bioflax._direct import (
+    CentredFeedback,
     DirectFeedback,
     DirectFeedbackAlignment,
     DirectKolenPollack,
@@ -26,8 +27,10 @@ from bioflax._direct import (
     ExactFeedback,
     IndirectFeedbackAlignment,
 )
+from bioflax._direct.marked import Marked, direct
 from bioflax._feedback import Feedback, decouple
 from bioflax._history import history
+from bioflax._law import Law, alike, gap, global_norm
 from bioflax._layers import (
     Conv,
     ConvTranspose,
@@ -58,6 +61,7 @@ from bioflax._stack import Stack
 __all__ = [
     "Alignment",
     "Backprop",
+    "CentredFeedback",
     "Conv",
     "ConvTranspose",
     "DirectFeedback",
@@ -74,8 +78,10 @@ __all__ = [
     "IndirectFeedbackAlignment",
     "KolenPollack",
     "LSTMCell",
+    "Law",
     "Linear",
     "LinearGeneral",
+    "Marked",
     "MultiHeadAttention",
     "OptimizedLSTMCell",
     "Product",
@@ -86,9 +92,13 @@ __all__ = [
     "Stack",
     "WeightMirror",
     "alignment",
+    "alike",
     "angle",
     "convert",
     "decouple",
+    "direct",
+    "gap",
+    "global_norm",
     "history",
     "mirror",
     "signals",

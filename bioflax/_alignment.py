@@ -9,12 +9,13 @@ from flax import nnx
 
 from bioflax._angle import angles, ratio
 from bioflax._convert import converted
+from bioflax._direct.marked import Marked
 from bioflax._direct.net import DirectFeedback
-from bioflax._direct.weights import matrices
+from bioflax._direct.weights import RESIZED, WHOLE, matrices, way_to
 from bioflax._feedback import Feedback, refusing_decoupled
 from bioflax._filters import name_of
 from bioflax._product import kernel_of
-from bioflax._pure import split
+from bioflax._pure import call, split
 from bioflax._rules.backprop import Backprop
 from bioflax._signals import Loss, gradient, measure, places, tap
 from bioflax._stack import Stack
@@ -95,8 +96,8 @@ def _twin(model: Any) -> Any:
     kept = {
         id(value)
         for _, net in nnx.iter_modules(twin)
-        if isinstance(net, DirectFeedback)
-        for _, value in nnx.iter_graph((net.feedback, net.key))
+        if isinstance(net, DirectFeedback | Marked)
+        for _, value in nnx.iter_graph((net.feedback, getattr(net, "key", None)))
     }
     for path, value in nnx.iter_graph(twin):
         if isinstance(value, Feedback) and id(value) not in kept:
@@ -140,8 +141,12 @@ def _direct_weights(model: Any, twin: Any, loss: Loss, batch: Any) -> Pairs:
         if isinstance(net, DirectFeedback) and not net.mode.exact:
             y, hs, jacobians, depth = _jacobians(path, twin, loss, batch)
             for i, b in enumerate(net.mode.compared(matrices(net, y, hs))):
+                way = way_to(y.shape, net._stages()[i].split(hs[i].shape)[1])
+                if way == WHOLE:  # its B has a row for every output of every position
+                    continue
                 # Over the batch, and with one signal for all positions over those too.
-                last = jacobians[i].ndim - 1 if net.broadcast else depth[i] + y.ndim
+                one = net.broadcast or way == RESIZED
+                last = jacobians[i].ndim - 1 if one else depth[i] + y.ndim
                 mean = jnp.sum(jacobians[i], axis=tuple(range(depth[i] + 1, last)))
                 pairs[name_of((*path, "blocks", i))] = (b, mean, depth[i])
     return pairs
@@ -154,8 +159,8 @@ class _Tapped(nnx.Module):
         self.block = block
         self.tap: Any = nnx.data(None)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return tapped(self.tap, self.block(x), _first_parameter(self.block))
+    def __call__(self, x: jax.Array, **given: Any) -> jax.Array:
+        return tapped(self.tap, call(self.block, x, given), _first_parameter(self.block))
 
 
 def _first_parameter(module: nnx.Module) -> tuple[int, ...]:

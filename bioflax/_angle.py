@@ -7,7 +7,8 @@ import jax.numpy as jnp
 def angle(a: jax.Array, b: jax.Array) -> jax.Array:
     """The angle between ``a`` and ``b`` in degrees, in [0, 180].
 
-    ``arccos(a.b / (|a| |b|))`` over all entries: above 90 the two point in opposite directions.
+    ``arccos(a.b / (|a| |b|))`` over all entries: above 90 the two point in opposite directions. Of
+    complex arrays, as vectors of real and imaginary parts.
     NaN where one of them is zero or not finite: there is no angle then.
 
     Args:
@@ -25,6 +26,7 @@ def angle(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def angles(a: jax.Array, b: jax.Array, lead: int) -> jax.Array:
     """Angles over all axes but the first ``lead``."""
+    a, b = _real(a), _real(b)
     axes = tuple(range(lead, a.ndim))
     a, b = (x / length for _, x, length in (_scaled(a, axes), _scaled(b, axes)))
     # Kahan's formula: exact near 0 and 180 degrees, where arccos loses half the digits.
@@ -34,9 +36,15 @@ def angles(a: jax.Array, b: jax.Array, lead: int) -> jax.Array:
 
 def ratio(a: jax.Array, b: jax.Array, lead: int) -> jax.Array:
     """Norms over all axes but the first ``lead``, the first over the second."""
+    a, b = _real(a), _real(b)
     axes = tuple(range(lead, a.ndim))
     (most_a, _, length_a), (most_b, _, length_b) = _scaled(a, axes), _scaled(b, axes)
     return jnp.squeeze((most_a / most_b) * (length_a / length_b), axes)
+
+
+def _real(x: jax.Array) -> jax.Array:
+    """Real and imaginary parts of complex numbers, on an axis more."""
+    return jnp.stack([x.real, x.imag], -1) if jnp.iscomplexobj(x) else x
 
 
 def _scaled(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array, jax.Array]:

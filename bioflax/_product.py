@@ -5,13 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 from flax import nnx
 
 from bioflax._feedback import Op, decouple
 from bioflax._rules.backprop import Backprop
 from bioflax._rules.base import Layer, Rule
-from bioflax._tap import tapped
+from bioflax._tap import Watch, tapped
 
 
 class Product(nnx.Module):
@@ -99,6 +98,8 @@ class Product(nnx.Module):
 
     def _carry(self, op: Op, x: jax.Array, kernel: jax.Array) -> jax.Array:
         """``op(x, kernel)``, with this product's rule, feedback and tap."""
+        if isinstance(self.tap, Watch):
+            return self.tap.run(op, x, kernel)
         y = self._decoupled(op, x, kernel)
         return tapped(self.tap, y, kernel.shape)
 
@@ -162,7 +163,7 @@ def _follow(module: Any, name: str, rule: Rule, rngs: Any) -> None:
     """New feedback where the rule wants one; the forward weights stay as they are.
 
     Called after the kernel and the bias are drawn: with a stream of its own, feedback shifts no
-    other draw. Raises ValueError where it is the kernel once more.
+    other draw.
     """
     product = vars(module)[name]
     kernel = kernel_of(module, product)
@@ -175,24 +176,6 @@ def _follow(module: Any, name: str, rule: Rule, rngs: Any) -> None:
         place=tuple((n, known[n]) for n in ("out_sharding", "mesh") if known.get(n)),
     )
     feedback = rule.feedback(layer, rngs)
-    if isinstance(feedback, nnx.Variable) and _same_draw(feedback, kernel):
-        raise ValueError(
-            f"{type(module).__name__}: the feedback is the kernel, number for number, so this would be "
-            "backpropagation: the streams params and feedback have the same key; give them two "
-            "seeds, as in nnx.Rngs(params=0, feedback=1)"
-        )
     product.rule = rule
     product.layer = layer
     product.feedback = nnx.data(feedback)
-
-
-def _same_draw(feedback: Any, kernel: Any) -> bool:
-    """Whether both are one draw, up to its signs. Not to be told of constants, nor while tracing."""
-    a, b = feedback[...], kernel[...]
-    for x in (a, b):
-        if isinstance(x, jax.core.Tracer) or not getattr(x, "is_fully_addressable", False):
-            return False
-    if a.shape != b.shape:
-        return False
-    drawn = np.abs(np.asarray(b))
-    return bool(np.ptp(drawn)) and np.array_equal(np.abs(np.asarray(a)), drawn)

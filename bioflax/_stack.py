@@ -37,10 +37,12 @@ class Stack(nnx.Module):
         self.layers = nnx.split_rngs(splits=depth)(stacked)(rngs)
         self.depth = depth
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """The last layer's output."""
+    def __call__(self, x: jax.Array, **given: Any) -> jax.Array:
+        """The last layer's output. ``given``: inputs of every layer that takes them, by name."""
         graph, floats, rest = split(self.layers)
-        y, changed = jax.lax.scan(lambda h, s: apply(graph, s[0], s[1], h), x, (floats, rest))
+        y, changed = jax.lax.scan(
+            lambda h, s: apply(graph, s[0], s[1], h, given), x, (floats, rest)
+        )
         nnx.update(self.layers, changed)
         return y
 

@@ -1,5 +1,6 @@
 """Taps: where an error signal is read, and where another is put in its place."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -53,6 +54,24 @@ class Spy:
         y = self.product if self.output is None else self.output
         stacked = weights[: len(weights) - len(self.weights)]
         return Tap(jnp.zeros((*stacked, *y.shape), y.dtype)), len(stacked)
+
+
+# The name of a watched product's call begins so.
+CALL = "bioflax:"
+
+
+class Watch:
+    """Stands as the tap of a product while a model is traced: its call gets a name of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def run(self, op: Callable[..., Any], x: Any, kernel: Any) -> Any:
+        def named(x: Any, kernel: Any) -> Any:
+            return op(x, kernel)
+
+        named.__name__ = named.__qualname__ = CALL + self.name
+        return jax.jit(named)(x, kernel)
 
 
 def tapped(tap: Any, y: jax.Array, weights: tuple[int, ...]) -> jax.Array:

@@ -22,6 +22,7 @@ class Pass:
         ``keeps_inputs``.
       hs: the blocks' outputs.
       target: what the net was called with.
+      given: its inputs by name.
     """
 
     stages: Sequence[Block]
@@ -29,6 +30,7 @@ class Pass:
     inputs: tuple[Any, ...]
     hs: list[Any]
     target: Any
+    given: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from flax import nnx
 from bioflax._direct.base import Direct, Pass
 from bioflax._direct.blocks import has_parameters
 from bioflax._direct.stage import Block
+from bioflax._pure import call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class IndirectFeedbackAlignment(Direct):
         x, floats, rests = forward.inputs
         signal, carried, delta = signals[0], [], None
         for i, h in enumerate(forward.hs):
-            layer, function = _halves(forward.graphs[i], floats[i], rests[i])
+            layer, function = _halves(forward.given, forward.graphs[i], floats[i], rests[i])
             if delta is None:
                 a = layer(x)
             else:
@@ -64,7 +65,7 @@ class IndirectFeedbackAlignment(Direct):
         return matrices[:1]
 
 
-def _halves(*split: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _halves(given: dict[str, Any], *split: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """A block up to its last layer with parameters, and the functions after that."""
 
     def run(h: jax.Array, *, after: bool) -> jax.Array:
@@ -72,7 +73,7 @@ def _halves(*split: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
         parts = list(module.layers) if isinstance(module, nnx.Sequential) else [module]
         n = max((i + 1 for i, part in enumerate(parts) if has_parameters(part)), default=0)
         for part in parts[n:] if after else parts[:n]:
-            h = part(h)
+            h = call(part, h, given)
         return h
 
     return functools.partial(run, after=False), functools.partial(run, after=True)

@@ -10,6 +10,7 @@ from flax import nnx
 
 from bioflax._direct.base import Direct, Pass
 from bioflax._direct.stage import Block
+from bioflax._direct.weights import met
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +40,14 @@ class DirectKolenPollack(Direct):
     def gradients(self, e: jax.Array, forward: Pass, stored: Any) -> list[jax.Array]:
         def outer(h: jax.Array, b: jax.Array) -> jax.Array:
             # The gradient of e . (B h), so that JAX sums it over devices where it must.
-            units = list(range(e.ndim - 1, h.ndim))
+            sent = met(e, h.shape)
+            units = list(range(sent.ndim - 1, h.ndim))
 
             def onto(b: jax.Array) -> jax.Array:
                 to = list(range(1, b.ndim))
                 return jnp.tensordot(h.astype(e.dtype), b.astype(e.dtype), (units, to))
 
-            (db,) = jax.linear_transpose(onto, b)(e)
+            (db,) = jax.linear_transpose(onto, b)(sent)
             return db
 
         return [

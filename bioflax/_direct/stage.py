@@ -33,6 +33,10 @@ class Block:
         """What the first of the layers has, of what ``each`` gave or takes."""
         return values
 
+    def total(self, values: Any) -> Any:
+        """What all of the layers have, of what ``each`` gave."""
+        return values
+
     def split(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The shape of an array, as its axis of layers (if any) and the axes of one layer."""
         return (), shape
@@ -55,6 +59,9 @@ class Blocks(Block):
 
     def first(self, values: Any) -> Any:
         return jax.tree.map(lambda value: value[0], values)
+
+    def total(self, values: Any) -> Any:
+        return jax.tree.map(lambda value: value.sum(0), values)
 
     def split(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return shape[:1], shape[1:]

@@ -5,8 +5,15 @@ from typing import Any, ClassVar
 from flax import nnx
 
 from bioflax._product import Product, put_under
+from bioflax._rules.backprop import Backprop
 from bioflax._rules.base import Rule, check_rule
 from bioflax._rules.feedback_alignment import DEFAULT
+from bioflax._streams import apart
+
+
+def streams_for(rule: Rule, rngs: Any) -> Any:
+    """What ``rule`` draws from; nothing is taken from ``rngs`` where it draws nothing."""
+    return rngs if isinstance(rule, Backprop) else apart(rngs)
 
 
 class Ruled(nnx.Module):
@@ -23,7 +30,7 @@ class Ruled(nnx.Module):
         check_rule(rule)
         super().__init__(*args, rngs=rngs, **kwargs)  # type: ignore[call-arg]
         self._install(self)
-        put_under(self, self.slot, rule, rngs)
+        put_under(self, self.slot, rule, streams_for(rule, rngs))
 
     @classmethod
     def _install(cls, layer: Any) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from flax import nnx
 
+from bioflax._layers.base import streams_for
 from bioflax._layers.place import place, rewired
 from bioflax._product import products, put_under
 from bioflax._rules.base import Rule, check_rule
@@ -19,7 +20,7 @@ class Composite(nnx.Module):
     def __init__(self, *args: Any, rule: Rule = DEFAULT, rngs: nnx.Rngs, **kwargs: Any) -> None:
         check_rule(rule)
         super().__init__(*args, rngs=rngs, **kwargs)  # type: ignore[call-arg]
-        placed = []
+        placed, rngs = [], streams_for(rule, rngs)
         for _, layer in list(nnx.iter_modules(self)):
             ours = place(layer)
             placed.append((layer, ours))

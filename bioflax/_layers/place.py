@@ -1,4 +1,4 @@
-"""Where the product of a layer of Flax's goes, and whether a subclass's methods call it."""
+"""Where the product of a layer of Flax's goes, and what its class makes of it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from bioflax._flow import Uses, uses
 from bioflax._layers.base import Ruled
 from bioflax._layers.conv import Conv, ConvTranspose
 from bioflax._layers.embed import Embed
 from bioflax._layers.general import Einsum, LinearGeneral
 from bioflax._layers.linear import Linear
 from bioflax._product import kernel_of
-from bioflax._tap import Spy
 
 LAYERS: dict[type, type[Ruled]] = {
     nnx.Linear: Linear,
@@ -54,41 +54,29 @@ def has_place(module: Any, ours: type[Ruled]) -> bool:
     return isinstance(module, ours) or ours.slot != "product"
 
 
-def why_left(module: Any) -> str:
-    """Why the error of a layer would not go through its product's ``B``; empty if it would.
-
-    A class with Flax's own method calls the product. One with a method of its own is run, on shapes
-    alone, to see it.
-    """
-    found = family(module)
-    if found is None:
-        return ""
-    flax, ours = found
-    if not has_place(module, ours):
-        return f"nnx.{flax.__name__} has no place for a product: derive it from bioflax.{ours.__name__}"
+def has_own_method(module: Any) -> bool:
+    """Whether a layer's class has a method of its own in the place of the one that multiplies."""
+    flax, ours = family(module) or (None, Ruled)
+    if flax is None:
+        return False
     method = getattr(type(module), ours.carrier)
-    if method in (getattr(flax, ours.carrier), getattr(ours, ours.carrier)):
-        return ""
+    return method not in (getattr(flax, ours.carrier), getattr(ours, ours.carrier))
+
+
+def uses_alone(module: Any) -> Uses:
+    """What a layer of a family does with its arrays when it is called by itself.
+
+    Raises what its own method raises for an input that it does not expect.
+    """
+    _, ours = family(module) or (None, Ruled)
     layer = place(nnx.clone(module))
     product = vars(layer)[ours.slot]
     kernel = kernel_of(layer, product)
-    inside = kernel.shape[kernel.ndim - product.ndim :]
-    product.tap = nnx.static(spy := Spy(type(layer).__name__))
     graph, state = nnx.split(layer)
-    x = _example(layer, inside)
-
-    def call(state: Any, x: jax.Array) -> Any:
-        # Of layers stacked by nnx.vmap, one.
-        for _ in range(kernel.ndim - product.ndim):
-            state = jax.tree.map(lambda a: a[0], state)
-        return getattr(nnx.merge(graph, state), ours.carrier)(x)
-
-    try:
-        jax.eval_shape(call, state, x)
-    except Exception as error:  # whatever a user's method does with an input it does not expect
-        why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        return f"its own {ours.carrier} could not be traced with an input {x.shape} ({why})"
-    return "" if spy.weights == inside else f"uses {product.kernel} by itself"
+    for _ in range(kernel.ndim - product.ndim):  # of layers stacked by nnx.vmap, one
+        state = jax.tree.map(lambda a: a[0], state)
+    inside = kernel.shape[kernel.ndim - product.ndim :]
+    return uses(nnx.merge(graph, state), (_example(layer, inside),), {}, ours.carrier)
 
 
 def _example(layer: Any, kernel: tuple[int, ...]) -> jax.ShapeDtypeStruct:

@@ -11,6 +11,7 @@ from flax import nnx
 from flax.nnx import initializers
 
 from bioflax._feedback import Feedback
+from bioflax._initializers import same
 
 Initializer = Callable[..., Any]
 
@@ -99,6 +100,9 @@ class DrawnRule(Rule):
     """A rule whose feedback is drawn, kept from the optimiser, and what the error goes through."""
 
     feedback_init: Initializer = dataclasses.field(default=lecun_normal, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "feedback_init", same(self.feedback_init))
 
     def feedback(self, layer: Layer, rngs: nnx.Rngs) -> Any:
         return Feedback(layer.draw(self.feedback_init, rngs.feedback()), **layer.placed())

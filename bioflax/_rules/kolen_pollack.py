@@ -17,8 +17,12 @@ class KolenPollack(DrawnRule):
         W(t) - B(t) = (1 - d)^t (W(0) - B(0))
 
     whatever the data, the loss and the network. The decay must be decoupled from the gradient and
-    the same for ``W`` and ``B`` (``optax.add_decayed_weights`` before the step of SGD,
-    ``optax.adamw``); without decay the gap stays as it is.
+    the same for ``W`` and ``B``: ``optax.adamw``; ``optax.add_decayed_weights`` before plain SGD, and
+    after the momentum (``optax.chain(optax.trace(0.9), optax.add_decayed_weights(d),
+    optax.scale(-rate))``), never before it. Without decay the gap stays as it is. ``gap`` measures
+    it, ``Law`` says when the law fails and by what, and ``alike`` makes a mask that treats ``W`` and
+    ``B`` alike. ``B`` counts in ``optax.global_norm``, so clipping by it clips harder than under
+    backpropagation; ``global_norm`` is the norm without it.
 
     ``convert`` leaves layers inside ``nnx.SpectralNorm`` and ``nnx.WeightNorm`` alone: these learn
     another kernel than the layer multiplies with, and the law would not hold.

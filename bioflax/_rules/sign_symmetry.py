@@ -49,6 +49,7 @@ class SignSymmetry(DrawnRule):
     magnitude: str = "uniform"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.magnitude not in MAGNITUDES:
             raise ValueError(f"magnitude={self.magnitude!r} is not known; valid: {MAGNITUDES}")
 

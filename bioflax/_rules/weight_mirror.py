@@ -55,6 +55,7 @@ class WeightMirror(DrawnRule):
     form: Literal["paper", "code"] = "paper"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.rate <= 1:
             raise ValueError(f"rate={self.rate} of a weight mirror must be in (0, 1]")
         if self.samples < 1:

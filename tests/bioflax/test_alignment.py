@@ -320,3 +320,30 @@ def test_layers_that_share_a_kernel_share_its_gradient_and_have_signals_of_their
     deltas = signals(model)
     assert set(deltas) == {"layers/0", "layers/2", "layers/4"}
     assert (deltas["layers/0"] != deltas["layers/2"]).any()
+
+
+def test_complex_arrays_have_the_angle_of_their_real_and_imaginary_parts():
+    a = jnp.asarray([1 + 0j, 2.0])
+    for b, degrees in ((a, 0), (1j * a, 90), (-a, 180)):
+        found = bioflax.angle(a, b)
+        assert not jnp.iscomplexobj(found)
+        np.testing.assert_allclose(found, degrees, atol=1e-4)
+    layer = {"dtype": jnp.complex128, "param_dtype": jnp.complex128}
+    rngs = nnx.Rngs(params=0, feedback=1)
+
+    def init(key, shape, dtype):
+        one, two = jax.random.split(key)
+        return jax.lax.complex(jax.random.normal(one, shape), jax.random.normal(two, shape)).astype(
+            dtype
+        )
+
+    rule = bioflax.FeedbackAlignment(init)
+    model = nnx.Sequential(
+        bioflax.Linear(3, 4, kernel_init=init, rule=rule, rngs=rngs, **layer),
+        bioflax.Linear(4, 2, kernel_init=init, rule=rule, rngs=rngs, **layer),
+    )
+    measured = bioflax.alignment(
+        model, lambda m, x: jnp.sum(jnp.abs(m(x)) ** 2), jnp.ones((5, 3), jnp.complex128)
+    )
+    assert float(measured.deltas["layers/1"]) < 1e-3
+    assert 1 < float(measured.deltas["layers/0"]) < 179

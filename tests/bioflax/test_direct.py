@@ -445,7 +445,8 @@ def test_a_pooled_sequence_has_feedback_for_all_steps_or_one_signal_for_each(bro
     assert b.shape == ((N_OUT, 5) if broadcast else (N_OUT, 6, 5))
     x, error = normal((3, 6, 4)), ERROR[:3]
     found, _ = gradients(model, jnp.asarray(x), jnp.asarray(error))
-    signal = (error @ b)[:, None] if broadcast else np.einsum("bo,oth->bth", error, b)
+    # One signal is not larger for more steps: 6 of them, so it is divided by the root of 6.
+    signal = (error @ b)[:, None] / np.sqrt(6) if broadcast else np.einsum("bo,oth->bth", error, b)
     wanted = np.einsum("bti,bth->ih", x, np.broadcast_to(signal, (3, 6, 5)))
     np.testing.assert_allclose(found["blocks/0/kernel"], wanted, rtol=1e-12)
 
@@ -458,7 +459,7 @@ def test_in_each_step_all_positions_may_receive_the_signal_of_that_step():
     )
     x, error = normal((2, 3, 6, 4)), normal((2, 3, N_OUT), seed=1)
     found, _ = gradients(model, jnp.asarray(x), jnp.asarray(error))
-    wanted = np.einsum("bspi,bso,oh->ih", x, error, np.asarray(model.feedback[0][...]))
+    wanted = np.einsum("bspi,bso,oh->ih", x, error, np.asarray(model.feedback[0][...])) / np.sqrt(6)
     np.testing.assert_allclose(found["blocks/0/kernel"], wanted, rtol=1e-12)
 
 
@@ -730,3 +731,178 @@ def test_a_stack_may_be_the_blocks_and_a_function_the_readout():
     assert model.feedback[0].shape == (3, 2, 4)
     flat = bioflax.DirectFeedback([linear(4, 5, rngs)], jnp.tanh, example=example, rngs=rngs)
     assert flat(example).shape == (7, 5)
+
+
+# Further inputs, images, and what would mix examples ---------------------------------------------
+
+
+class Shifted(nnx.Module):
+    """A block with a second input, which it adds, and a flag."""
+
+    def __init__(self, n_in, n_out, rngs):
+        self.layer = nnx.Linear(n_in, n_out, param_dtype=jnp.float64, rngs=rngs)
+
+    def __call__(self, x, shift, twice=False):
+        return jnp.tanh(self.layer(x) + (2 if twice else 1) * shift)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_inputs_by_name_reach_the_blocks_that_take_them_and_have_their_gradients(stacked):
+    def make(mode):
+        rngs = streams()
+        if stacked:
+            hidden = [bioflax.Stack(lambda r: Shifted(5, 5, r), 2, rngs=rngs)]
+        else:
+            hidden = [[Shifted(5, 5, rngs), jnp.sin], Shifted(5, 5, rngs)]
+        blocks = [[linear(4, 5, rngs), jnp.tanh], *hidden]
+        given = {"shift": jnp.zeros((7, 5))}
+        return bioflax.DirectFeedback(
+            blocks, linear(5, N_OUT, rngs), mode=mode, example=(jnp.asarray(X), given), rngs=rngs
+        )
+
+    shift = jnp.asarray(normal((7, 5), seed=5))
+    model = make("dfa")
+    y = model(jnp.asarray(X), shift=shift, twice=True)
+    np.testing.assert_array_equal(y, make("bp")(jnp.asarray(X), shift=shift, twice=True))
+
+    def loss(model, shift):
+        return jnp.sum(model(jnp.asarray(X), shift=shift) * ERROR)
+
+    found = nnx.grad(loss, argnums=1)(model, shift)
+    h, wanted = model.blocks[0](jnp.asarray(X)), 0
+    if stacked:
+        graph, state = nnx.split(model.blocks[1].layers)
+        each = [nnx.merge(graph, jax.tree.map(lambda a, i=i: a[i], state)) for i in range(2)]
+        bs = model.feedback[1][...]
+    else:
+        each = [model.blocks[1].layers[0], model.blocks[2]]
+        bs = [model.feedback[1][...], model.feedback[2][...]]
+    for i, (block, b) in enumerate(zip(each, bs, strict=True)):
+        after = jnp.sin if i == 0 and not stacked else (lambda a: a)
+        out, pull = jax.vjp(lambda s, block=block, h=h, f=after: f(block(h, s)), shift)
+        wanted += pull(jnp.asarray(ERROR) @ b)[0]
+        h = out
+    np.testing.assert_allclose(found, wanted, rtol=1e-10)
+
+
+def test_an_input_by_a_name_that_nothing_takes_is_refused():
+    with pytest.raises(TypeError, match="mask= is an argument of no block"):
+        net(1)(jnp.asarray(X), mask=jnp.ones(3))
+
+
+def test_a_block_without_positions_receives_the_errors_of_all_positions_of_an_image():
+    rngs = streams()
+    x = jnp.asarray(normal((3, 2, 2, 1)))
+    inward = [lambda h: h.reshape(3, 4), linear(4, 5, rngs)]
+    outward = [linear(5, 4, rngs), lambda h: h.reshape(3, 2, 2, 1)]
+    model = bioflax.DirectFeedback([inward], outward, example=x, rngs=rngs)
+    assert model.feedback[0].shape == (4, 5)
+    error = jnp.asarray(normal((3, 2, 2, 1), seed=1))
+    found, _ = gradients(model, x, error)
+    wanted = x.reshape(3, 4).T @ (error.reshape(3, 4) @ model.feedback[0][...])
+    np.testing.assert_allclose(found["blocks/0/layers/1/kernel"], wanted, rtol=1e-12)
+    with pytest.raises(
+        ValueError, match=r"blocks\[0\] has no positions, the output has: no shared="
+    ):
+        bioflax.DirectFeedback([inward], outward, example=x, shared=True, rngs=rngs)
+
+
+@pytest.mark.parametrize(("size", "mode"), [(2, "dfa"), (4, "dfa"), (2, "dkp")])
+def test_an_images_error_is_resized_to_the_positions_of_a_block_and_adds_up(size, mode):
+    rngs = streams()
+    x = jnp.asarray(normal((3, 4, 4, 2)))
+
+    def shrunk(h):
+        return h.reshape(3, size, 4 // size, size, 4 // size, -1).mean((2, 4))
+
+    def grown(h):
+        return jnp.repeat(jnp.repeat(h, 4 // size, 1), 4 // size, 2)
+
+    model = bioflax.DirectFeedback(
+        [[shrunk, linear(2, 5, rngs)]], [grown, linear(5, 2, rngs)], mode=mode, example=x, rngs=rngs
+    )
+    assert model.feedback[0].shape == (2, 5)
+    # Alike in each cell, so that any way of resizing gives the same at its middle.
+    e = jnp.broadcast_to(jnp.asarray(normal((3, 1, 1, 2), seed=1)), (3, 4, 4, 2))
+    found, _ = gradients(model, x, e)
+    each = e[:, :1, :1] * (4 // size) ** 2
+    signal = jnp.broadcast_to(each, (3, size, size, 2)) @ model.feedback[0][...]
+    wanted = jnp.einsum("bhwi,bhwo->io", shrunk(x), signal)
+    np.testing.assert_allclose(found["blocks/0/layers/1/kernel"], wanted, rtol=1e-6)
+    if mode == "dkp":
+        h = model.blocks[0](x)
+        wanted = jnp.einsum("bhwn,bhwo->no", jnp.broadcast_to(each, (3, size, size, 2)), h)
+        np.testing.assert_allclose(found["feedback/0"], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("first", [(), (jnp.sin,)], ids=["when_made", "when_called"])
+def test_an_output_without_an_axis_of_units_is_refused(first):
+    def run():
+        rngs = streams()
+        readout = [linear(5, 1, rngs), lambda y: y[:, 0]]
+        model = bioflax.DirectFeedback([*first, linear(4, 5, rngs)], readout, rngs=rngs)
+        gradients(model, jnp.asarray(X), jnp.ones(7))
+
+    with pytest.raises(ValueError, match="mix examples"):
+        run()
+
+
+def test_an_output_whose_last_axis_is_that_of_the_examples_is_refused():
+    rngs = streams()
+    with pytest.raises(ValueError, match="whose last axis is that of the examples"):
+        bioflax.DirectFeedback(
+            [linear(4, 5, rngs)],
+            [linear(5, 7, rngs), lambda y: y.T],  # 7 outputs of 7 examples
+            example=jnp.asarray(X),
+            rngs=rngs,
+        )
+
+
+def test_an_axis_of_time_is_not_taken_for_that_of_the_examples():
+    rngs = streams()
+    x = jnp.asarray(normal((3, 3, 4)))  # time, batch, features: as long as there are examples
+    with pytest.raises(ValueError, match="first axes are not the same"):
+        bioflax.DirectFeedback(
+            [linear(4, 5, rngs)], [lambda h: h[-1], linear(5, 2, rngs)], example=x, rngs=rngs
+        )
+
+
+def test_complex_nets_have_the_gradients_of_the_hand_written_equations():
+    def init(key, shape, dtype=jnp.complex128):
+        a, b = jax.random.split(key)
+        return jax.lax.complex(jax.random.normal(a, shape), jax.random.normal(b, shape))
+
+    kind = {"dtype": jnp.complex128, "param_dtype": jnp.complex128, "kernel_init": init}
+    rngs = streams()
+    blocks = [nnx.Linear(4, 5, rngs=rngs, **kind)]
+    readout = nnx.Linear(5, N_OUT, rngs=rngs, **kind)
+    with pytest.raises(TypeError, match=r"no uniform draw of complex128: .* give feedback_init="):
+        bioflax.DirectFeedback(blocks, readout, rngs=rngs)
+    model = bioflax.DirectFeedback(blocks, readout, feedback_init=init, rngs=rngs)
+    x = jax.lax.complex(jnp.asarray(X), jnp.asarray(normal(X.shape, seed=4)))
+    g = nnx.grad(lambda m: jnp.sum(jnp.abs(m(x)) ** 2))(model)
+    # JAX's gradient of |y|^2 is 2 conj(y), and goes back through transposes.
+    e = 2 * jnp.conj(model(x))
+    wanted = x.T @ (e @ model.feedback[0][...])
+    np.testing.assert_allclose(g["blocks"][0]["kernel"][...], wanted, rtol=1e-10)
+
+
+def test_centring_takes_from_every_signal_the_mean_of_all_and_leaves_the_readout():
+    model, plain = net(2, mode="cdfa"), net(2)
+    found, _ = gradients(model, jnp.asarray(X), jnp.asarray(ERROR))
+    whole, _ = gradients(plain, jnp.asarray(X), jnp.asarray(ERROR))
+    centred, _ = gradients(plain, jnp.asarray(X), jnp.asarray(ERROR - ERROR.mean(0)))
+    for path, g in found.items():
+        wanted = whole if path.startswith("readout") else centred
+        np.testing.assert_allclose(g, wanted[path], rtol=1e-11, atol=1e-13, err_msg=path)
+    # The signals sum to nothing: a linear block's bias does not move, nor anything for equal errors.
+    rngs = streams()
+    linear_block = bioflax.DirectFeedback(
+        [linear(4, 5, rngs)], linear(5, N_OUT, rngs), mode="cdfa", rngs=rngs
+    )
+    found, _ = gradients(linear_block, jnp.asarray(X), jnp.asarray(ERROR))
+    np.testing.assert_allclose(found["blocks/0/bias"], 0, atol=1e-13)
+    found, _ = gradients(model, jnp.asarray(X), jnp.ones((7, N_OUT)))
+    assert all(not np.any(g) for path, g in found.items() if path.startswith("blocks"))
+    with pytest.raises(ValueError, match="mode='cdfa' needs a batch"):
+        gradients(model, jnp.asarray(X[0]), jnp.asarray(ERROR[0]))

@@ -243,10 +243,15 @@ def test_a_converted_model_with_a_users_subclass_can_be_copied_and_pickled(copie
 
 def test_a_subclass_that_cannot_be_run_to_see_is_left_with_the_reason():
     model = nnx.Sequential(Both(1, 1, 3, rngs=nnx.Rngs(0)))
-    _, report = bioflax.convert(model, FA, rngs=nnx.Rngs(1), report=True)
-    (entry,) = report.entries
-    assert entry.action == "left"
-    assert entry.reason.startswith("its own __call__ could not be traced with an input (1, 24, 1)")
+    words = r"nothing to convert in this Sequential: .*its own __call__ could not be traced alone"
+    with pytest.raises(ValueError, match=words):
+        bioflax.convert(model, FA, rngs=nnx.Rngs(1))
+    # An example of a call tells.
+    x = jnp.ones((1, 24, 1))
+    _, report = bioflax.convert(
+        model.layers[0], FA, rngs=nnx.Rngs(1), example=(x, 2.0), strict=True, report=True
+    )
+    assert report.paths("converted") == [""]
 
 
 def test_a_subclass_of_a_layer_without_a_place_for_a_product_is_left():
@@ -254,9 +259,8 @@ def test_a_subclass_of_a_layer_without_a_place_for_a_product_is_left():
         pass
 
     model = nnx.Sequential(Table(5, 3, rngs=nnx.Rngs(0)))
-    _, report = bioflax.convert(model, FA, rngs=nnx.Rngs(1), report=True)
-    (entry,) = report.entries
-    assert (entry.action, "derive it from bioflax.Embed" in entry.reason) == ("left", True)
+    with pytest.raises(ValueError, match=r"layers/0 \(Table\): .* derive it from bioflax.Embed"):
+        bioflax.convert(model, FA, rngs=nnx.Rngs(1))
 
 
 def test_one_assignment_goes_back():
