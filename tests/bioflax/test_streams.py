@@ -101,12 +101,12 @@ def test_feedback_of_a_stream_of_its_own_is_drawn_from_its_keys_as_they_are():
     init = nnx.initializers.lecun_normal()
     for i, layer in enumerate(layers):
         key = jax.random.fold_in(jax.random.key(1), i)
-        np.testing.assert_array_equal(layer.feedback[...], init(key, (4, 3)))
+        np.testing.assert_array_equal(layer.feedback[...], init(key, (4, 3), jnp.float32))
     plain = nnx.Sequential(*(nnx.Linear(4, 3, rngs=nnx.Rngs(i)) for i in range(3)))
     model = bioflax.convert(plain, bioflax.FeedbackAlignment(), rngs=nnx.Rngs(feedback=7))
     for i, layer in enumerate(model.layers):
         key = jax.random.fold_in(jax.random.key(7), i)
-        np.testing.assert_array_equal(layer.feedback[...], init(key, (4, 3)))
+        np.testing.assert_array_equal(layer.feedback[...], init(key, (4, 3), jnp.float32))
 
 
 def test_constants_may_be_equal():

@@ -19,11 +19,11 @@ CELLS = {
     "pseudo_angle": {"measures": ["pseudo_angle", "weight_angle", "features"]},
     "adversarial": {"rule": "backprop", "measures": ["test_error"], "adversarial": 0.1},
 }
-# These carry numbers to and from disk, or describe the run; they decide none.
+# These carry numbers to and from disk, choose a device or describe the run; they decide none.
 CLERKS = (
     "files", "records", "store", "sources",
     "declared/experiments", "declared/reading", "declared/spec",
-    "training/checkpoints", "training/datasets", "training/provenance", "training/sealing",
+    "training/checkpoints", "training/datasets", "training/devices", "training/provenance", "training/sealing",
     "training/simulate",
 )  # fmt: skip
 
