@@ -353,7 +353,7 @@ def test_damaged_results_and_accepted_files_are_refused_in_one_line(store):
             read_run(file)
         assert "\n" not in str(told.value)
     shutil.copy(store.run("full", PAPER, NET, "backprop"), file)
-    with pytest.raises(UserError, match="the result of .*net/backprop"):
+    with pytest.raises(UserError, match=r"the result of .*net/backprop"):
         read_run(file)
     folder = store.accepted(PAPER, "full")
     (folder / "manifest.json").write_text("{")
