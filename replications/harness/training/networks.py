@@ -134,7 +134,11 @@ def build(
     )
     if net.feedback_init.kind == "forward_weights":
         for _, layer in nnx.iter_modules(model):
-            if isinstance(getattr(layer, "feedback", None), bioflax.Feedback):
+            # A layer shows the feedback of its product, which is a module too and has no weights.
+            if (
+                not isinstance(layer, bioflax.Product)
+                and getattr(layer, "feedback", None) is not None
+            ):
                 layer.feedback[...] = layer.kernel[...]
     return model
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from replications.harness.errors import UserError
 from replications.harness.training.run import groups, stops
 from tests.harness.training.runs import cell, run
 
@@ -38,9 +37,9 @@ def test_the_stop_of_one_run_is_the_same_alone_and_in_a_row_of_seeds(tmp_path):
     np.testing.assert_allclose(*features, rtol=1e-6)
 
 
-def test_a_record_after_the_end_is_refused(tmp_path):
-    with pytest.raises(UserError, match="at: 99 is not among the 60 updates"):
-        run(tmp_path, cell(record={"at": [99]}))
+def test_a_record_after_the_end_is_refused():
+    with pytest.raises(ValueError, match=r"record\.at: 99 is not among the 60 updates"):
+        cell(record={"at": [99]})
 
 
 @pytest.mark.parametrize(
