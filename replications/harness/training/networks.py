@@ -134,12 +134,10 @@ def build(
     )
     if net.feedback_init.kind == "forward_weights":
         for _, layer in nnx.iter_modules(model):
-            # A layer shows the feedback of its product, which is a module too and has no weights.
-            if (
-                not isinstance(layer, bioflax.Product)
-                and getattr(layer, "feedback", None) is not None
-            ):
-                layer.feedback[...] = layer.kernel[...]
+            # A layer shows the feedback of its product, which is a module too, without weights.
+            own = None if isinstance(layer, bioflax.Product) else getattr(layer, "feedback", None)
+            if isinstance(own, bioflax.Feedback):
+                own[...] = layer.kernel[...]
     return model
 
 
