@@ -25,8 +25,10 @@ def rows(paper):
     ]
     for line in lines:
         row = dict(zip(heads, line, strict=True))
-        measure = re.sub(r" \(.*\)$", "", row["measure"]).replace(" ", "_")
-        yield (row["experiment"], row["rule or variant"].replace(" ", "_"), measure), row
+        experiment, arm, measure = re.fullmatch(
+            r"(\w+), (.+?): (.+?)(?: \(.*\))?", row["what"]
+        ).groups()
+        yield (experiment, arm.replace(" ", "_"), measure.replace(" ", "_")), row
 
 
 @pytest.mark.parametrize("paper", ACCEPTED)
