@@ -266,6 +266,10 @@ class Record(Strict):
     every: Count | None = None
     epochs: Count | None = None
 
+    def period(self, steps_per_epoch: int) -> int:
+        """Updates from one regular record to the next; 0 where there is none."""
+        return self.every or (self.epochs or 0) * steps_per_epoch
+
 
 class Frozen(Strict):
     """Layers that do not learn from one update to another; their weights do not decay either.
@@ -375,7 +379,7 @@ class RunSpec(Strict):
 
     def is_recorded(self, step: int) -> bool:
         """Whether a record is taken after this update."""
-        every = self.record.every or (self.record.epochs or 0) * self.steps_per_epoch
+        every = self.record.period(self.steps_per_epoch)
         return step in (0, self.steps, *self.record.at) or (
             bool(every) and step % every == 0 and step <= self.steps
         )
@@ -399,7 +403,7 @@ class RunSpec(Strict):
             raise ValueError(
                 f"record.at: {late[0]} is not among the {self.steps} updates of the run"
             )
-        every = self.record.every or (self.record.epochs or self.epochs) * self.steps_per_epoch
+        every = self.record.period(self.steps_per_epoch) or self.steps
         if self.steps // every > RECORDS:
             raise ValueError(f"record: {self.steps // every} records are more than {RECORDS}")
         return self

@@ -96,7 +96,7 @@ def cost(cell: Cell, timer: Timer) -> Cost:
     net, batch = layers(chosen, of), min(chosen.batch, of.train)
     per_epoch = chosen.updates_per_pass(of.train)
     updates = per_epoch * chosen.epochs
-    every = chosen.record.every or (chosen.record.epochs or 0) * per_epoch
+    every = chosen.record.period(per_epoch)
     records = 2 + len(chosen.record.at) + (updates // every if every else 0)
     forward = sum(layer.products for layer in net)
     steps = chosen.spiking.steps if chosen.spiking else 1

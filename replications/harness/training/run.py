@@ -27,8 +27,7 @@ Records = dict[str, np.ndarray]
 def stops(spec: "RunSpec", steps: int, steps_per_epoch: int) -> list[int]:
     """The numbers of updates after which a cell is measured: 0 first, the end last."""
     when = {0, steps, *spec.record.at}
-    every = spec.record.every or (spec.record.epochs or 0) * steps_per_epoch
-    if every:
+    if every := spec.record.period(steps_per_epoch):
         when.update(range(0, steps, every))
     late = [step for step in when if not 0 <= step <= steps]
     if late:
