@@ -2,10 +2,17 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class UserError(Exception):
     """Bad input. The message is one line: what, where, the value, what is allowed."""
+
+
+def damaged(file: Path, error: Exception) -> UserError:
+    """The error of an accepted file that cannot be what was accepted, in one line."""
+    said = str(error).splitlines() or [type(error).__name__]
+    return UserError(f"{file}: damaged ({said[0]}); take it back from git")
 
 
 def nearest(name: object, allowed: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.catalogue.rules import RULES
 from replications.harness.declared import experiments
 from replications.harness.declared.experiments import Cell
-from replications.harness.errors import UserError
+from replications.harness.errors import UserError, damaged
 from replications.harness.files import replaced
 from replications.harness.judging import accepted_verdicts, drift, manifests, verdicts, verify
 from replications.harness.judging.arrays import has_arrays, tabulate_arrays
@@ -348,5 +348,4 @@ def read_not_run(paper: str, store: Store = Store()) -> pd.DataFrame:
     try:
         return pd.read_csv(file)[LACK]
     except (ValueError, KeyError, pd.errors.ParserError) as error:
-        said = str(error).splitlines()[0]
-        raise UserError(f"{file}: damaged ({said}); take it back from git") from None
+        raise damaged(file, error) from None

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from replications.harness.errors import UserError
+from replications.harness.errors import damaged
 from replications.harness.files import replaced
 from replications.harness.judging import manifests
 from replications.harness.store import Store
@@ -61,6 +61,5 @@ def judged_as_accepted(paper: str, preset: str, store: Store = Store()) -> "Judg
             if not isinstance(one["id"], str) or not isinstance(one["verdict"], str):
                 raise ValueError(f"{one['id']} has no verdict")
     except (ValueError, TypeError, LookupError) as error:
-        said = str(error).splitlines() or [type(error).__name__]
-        raise UserError(f"{path}: damaged ({said[0]}); take it back from git") from None
+        raise damaged(path, error) from None
     return judged

@@ -18,7 +18,7 @@ import scipy
 
 from replications.harness.catalogue.measures import MEASURES
 from replications.harness.declared import experiments
-from replications.harness.errors import UserError
+from replications.harness.errors import UserError, damaged
 from replications.harness.judging.end_table import LOGARITHM, last_move, summarize
 from replications.harness.judging.manifests import read_manifest
 from replications.harness.judging.verdicts import VERDICTS, Judged, by_id, read_records
@@ -93,9 +93,7 @@ def read_numbers(file: Path) -> pd.DataFrame:
         _check_names(table, file.name.rpartition(".")[0].rpartition(".")[2])
         return table
     except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(
-            f"{file}: damaged ({str(error).splitlines()[0]}); take it back from git"
-        ) from None
+        raise damaged(file, error) from None
 
 
 def _check_names(table: pd.DataFrame, kind: str) -> None:
@@ -268,8 +266,7 @@ def accepted_verdicts(paper: str, preset: str, store: Store = Store()) -> dict[s
         if unknown := set(verdicts.values()) - set(VERDICTS):
             raise ValueError(f"{min(unknown)!r} is no verdict")
     except (ValueError, KeyError, pd.errors.ParserError) as error:
-        said = str(error).splitlines()[0]
-        raise UserError(f"{file}: damaged ({said}); take it back from git") from None
+        raise damaged(file, error) from None
     return verdicts
 
 

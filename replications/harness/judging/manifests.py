@@ -21,7 +21,7 @@ import yaml
 from replications.harness.declared import experiments
 from replications.harness.declared.experiments import Cell
 from replications.harness.declared.reading import Loader, read_yaml
-from replications.harness.errors import UserError
+from replications.harness.errors import UserError, damaged
 from replications.harness.store import Store
 from replications.harness.training import provenance
 
@@ -69,7 +69,7 @@ def read_manifest(paper: str, preset: str, store: Store = Store()) -> Manifest:
     try:
         return Manifest(**json.loads(read_text(file)))
     except (ValueError, TypeError) as error:
-        raise UserError(f"{file}: damaged ({error}); take it back from git") from None
+        raise damaged(file, error) from None
 
 
 def read_text(file: Path) -> str:

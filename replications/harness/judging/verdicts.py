@@ -36,7 +36,7 @@ from replications.harness.declared.claims import (
     read_claims,
 )
 from replications.harness.declared.published import read_published
-from replications.harness.errors import UserError
+from replications.harness.errors import UserError, damaged
 from replications.harness.judging.quantities import per_seed
 from replications.harness.region import Region
 from replications.harness.store import Store
@@ -321,8 +321,7 @@ def read_records(path: Path) -> pd.DataFrame:
         if not all(records[name].dtype.kind in "if" for name in records if name != "arm"):
             raise ValueError("not all of it are numbers")
     except (ValueError, pd.errors.ParserError) as error:
-        said = str(error).splitlines()[0]
-        raise UserError(f"{path}: damaged ({said}); take it back from git") from None
+        raise damaged(path, error) from None
     return records
 
 
