@@ -7,14 +7,14 @@ from typing import Any
 
 from flax import nnx
 
-from bioflax._product import Product
+from bioflax._product import layers
 
 Filter = str | type | Callable[[str, nnx.Module], bool]
 
 
 def inside(filters: Any, name: str, model: Any) -> Callable[[tuple[Any, ...]], bool]:
     """Whether the module at a path, or one that it is inside of, matches one of the filters."""
-    modules = {p: m for p, m in nnx.iter_modules(model) if not isinstance(m, Product)}
+    modules = dict(layers(model))
     matched = set()
     for f in filters if isinstance(filters, list | tuple) else [filters]:
         if isinstance(f, type):

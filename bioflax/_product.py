@@ -123,6 +123,11 @@ class Product(nnx.Module):
         return self.rule.weights(dataclasses.replace(self.layer, feedback=self.feedback), kernel)
 
 
+def layers(model: Any) -> list[tuple[tuple[Any, ...], Any]]:
+    """``nnx.iter_modules`` without the products, in their order: layers and what holds them."""
+    return [(p, m) for p, m in nnx.iter_modules(model) if not isinstance(m, Product)]
+
+
 def products(module: Any) -> list[tuple[str, Product]]:
     """The products that are attributes of ``module`` itself, by name."""
     return [(name, value) for name, value in vars(module).items() if isinstance(value, Product)]

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from bioflax._product import Product
+from bioflax._product import layers
 from bioflax._pure import apply, split
 
 
@@ -52,12 +52,12 @@ class Stack(nnx.Module):
 
 
 def unstacked(model: Any) -> Iterator[tuple[tuple[Any, ...], nnx.Module]]:
-    """The layers and their containers: ``nnx.iter_modules`` without products.
+    """The layers and their containers.
 
     A stack counts as one module, without what is inside it. Keys of the noise of a mirror are counted
     along this, so that its order is part of every accepted result.
     """
-    found = [(p, m) for p, m in nnx.iter_modules(model) if not isinstance(m, Product)]
+    found = layers(model)
     inside = {id(m) for _, stack in found if isinstance(stack, Stack) for m in _modules(stack)}
     return ((path, module) for path, module in found if id(module) not in inside)
 
