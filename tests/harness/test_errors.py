@@ -1,8 +1,10 @@
-"""How an error names the nearest valid choice."""
+"""How an error names the nearest valid choice, and a damaged file."""
+
+from pathlib import Path
 
 import pytest
 
-from replications.harness.errors import UserError, nearest
+from replications.harness.errors import UserError, damaged, nearest
 
 
 def test_the_nearest_name_is_asked_for_and_all_are_listed_in_order():
@@ -26,3 +28,11 @@ def test_names_may_come_from_anything_that_is_gone_through_once():
 def test_a_users_error_is_no_error_of_python():
     """Whoever catches one of Python's errors does not take a user's mistake for it."""
     assert UserError.__bases__ == (Exception,)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(ValueError("one\ntwo"), "one"), (KeyError(), "KeyError")]
+)
+def test_a_damaged_file_is_named_in_one_line_whatever_was_raised(error, said):
+    line = str(damaged(Path("a.csv"), error))
+    assert line == f"a.csv: damaged ({said}); take it back from git"
