@@ -52,7 +52,6 @@ def _positive(text: str) -> int:
 PAPER = _take("paper", help="name of a paper, for example lillicrap2016")
 PAPERS = _take("papers", nargs="*", help="names of papers (default: all)")
 EXPERIMENT = _take("experiment", help="name of one of its experiments")
-ARM = _take("arm", help="the rule or variant: see `list`")
 SOME_PAPER = _take("paper", nargs="?", help="name of a paper (default: all)")
 SOME_EXPERIMENT = _take(
     "experiment", nargs="?", help="name of one of its experiments (default: all)"
@@ -136,16 +135,20 @@ def _dataset(options: argparse.Namespace) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    cell = experiments.cell(options.paper, options.experiment, options.arm, options.preset)
-    simulate = _module("training.simulate").simulate
-    print(
-        simulate(cell, _store(options), options.seeds, options.batching, options.checkpoint_seconds)
-    )
+    paper, experiment, arm, preset = options.paper, options.experiment, options.arm, options.preset
+    cells = [experiments.cell(paper, experiment, arm, preset)] if arm else []
+    simulate, store = _module("training.simulate").simulate, _store(options)
+    for cell in cells or experiments.cells_of(paper, experiment, preset):
+        how = (options.seeds, options.batching, options.checkpoint_seconds)
+        print(simulate(cell, store, *how), flush=True)
 
 
 def _fingerprint(options: argparse.Namespace) -> None:
+    paper, store = options.paper, _store(options)
     write = _module("training.fingerprints").write_fingerprints
-    write(options.paper, options.experiment, _store(options))
+    asked = [options.experiment] if options.experiment else []
+    for experiment in asked or _module("judging.manifests").unproven(paper, store):
+        write(paper, experiment, store)
 
 
 def _tabulate(options: argparse.Namespace) -> None:
@@ -250,15 +253,15 @@ VERBS: dict[str, Verb] = {
     ),
     "dataset": Verb("prepare a data set: one .npz and its sha256", _dataset, (NAME, OUTPUT)),
     "simulate": Verb(
-        "run one cell: train all its seeds and measure",
+        "run one cell, or all of an experiment: train all seeds and measure",
         _simulate,
-        (PAPER, EXPERIMENT, ARM, PRESET, RESULTS, DATA, SEEDS, BATCHING, CHECKPOINTS),
+        (PAPER, EXPERIMENT, SOME_ARM, PRESET, RESULTS, DATA, SEEDS, BATCHING, CHECKPOINTS),
         computes=True,
     ),
     "fingerprint": Verb(
-        "run the first updates of accepted cells, on noise",
+        "run the first updates, on noise, of accepted cells (default: of those of other code)",
         _fingerprint,
-        (PAPER, EXPERIMENT, RESULTS),
+        (PAPER, SOME_EXPERIMENT, RESULTS),
         computes=True,
     ),
     "tabulate": Verb(

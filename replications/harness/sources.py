@@ -26,7 +26,7 @@ def closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
         if file in found:
             continue
         found[file] = None
-        waiting += [one for name in _imports(file, root) for one in _files(name, root)]
+        waiting += _imported(file, root)
     return sorted(found)
 
 
@@ -93,7 +93,12 @@ def _public(root: Path) -> dict[str, str]:
 
 
 @cache
-def _imports(file: Path, root: Path) -> list[str]:
+def _imported(file: Path, root: Path) -> list[Path]:
+    """The sources that a source imports. A plan asks for them thousands of times."""
+    return list(dict.fromkeys(one for name in _imports(file) for one in _files(name, root)))
+
+
+def _imports(file: Path) -> list[str]:
     """Dotted names of what a source imports when it runs."""
     names: list[str] = []
     for node in _executed(ast.parse(file.read_text(encoding="utf-8"))):

@@ -77,9 +77,13 @@ class Store:
         """The folder of one paper in it."""
         return self.preset(preset) / paper
 
+    def runs(self, preset: str, paper: str, experiment: str) -> Path:
+        """The folder of an experiment's cells."""
+        return self.paper(preset, paper) / "runs" / experiment
+
     def run(self, preset: str, paper: str, experiment: str, arm: str) -> Path:
         """The numbers of one cell."""
-        return self.paper(preset, paper) / "runs" / experiment / f"{arm}.npz"
+        return self.runs(preset, paper, experiment) / f"{arm}.npz"
 
     def table(self, preset: str, paper: str, table: str) -> Path:
         """A tidy table: an experiment's records or, as ``<experiment>.embedding``, its features in the
@@ -88,7 +92,11 @@ class Store:
 
     def fingerprints(self, preset: str, paper: str, experiment: str) -> Path:
         """The fingerprints of an experiment's cells, as they are now."""
-        return self.paper(preset, paper) / "fingerprints" / f"{experiment}.csv"
+        return self.all_fingerprints(preset, paper) / f"{experiment}.csv"
+
+    def all_fingerprints(self, preset: str, paper: str) -> Path:
+        """The folder of a paper's fingerprints."""
+        return self.paper(preset, paper) / "fingerprints"
 
     def figure(self, preset: str, paper: str, figure: str, suffix: str) -> Path:
         """A picture, in one format."""

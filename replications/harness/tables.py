@@ -91,6 +91,18 @@ def runs(
 
     Raises UserError where the table has no such number.
     """
+    return _rows(table, arm, measure, layer).pivot(index=x, columns="seed", values="value")
+
+
+def ends(table: pd.DataFrame, arm: str, measure: str, layer: str = "") -> pd.Series:
+    """The value at the end, one per seed. Everything that speaks of an end has it from here."""
+    rows = _rows(table, arm, measure, layer)
+    last = rows[rows["step"] == rows["step"].max()]
+    return last.set_index("seed")["value"].sort_index()
+
+
+def _rows(table: pd.DataFrame, arm: str, measure: str, layer: str) -> pd.DataFrame:
+    """The rows of a measure. Raises UserError where the table has no such number."""
     rows = table[(table["arm"] == arm) & (table["measure"] == measure)]
     if rows.empty:
         raise UserError(f"no {measure} of arm {arm!r} in the table; {nearest(arm, set(table.arm))}")
@@ -99,12 +111,7 @@ def runs(
         raise UserError(
             f"{arm}: {measure} is not recorded for layer {layer!r}; {nearest(layer, layers)}"
         )
-    return rows[rows["layer"] == layer].pivot(index=x, columns="seed", values="value")
-
-
-def ends(table: pd.DataFrame, arm: str, measure: str, layer: str = "") -> pd.Series:
-    """The value at the end, one per seed. Everything that speaks of an end has it from here."""
-    return runs(table, arm, measure, layer).iloc[-1]
+    return rows[rows["layer"] == layer]
 
 
 def quantities(table: pd.DataFrame) -> list[tuple[str, str, str]]:

@@ -59,7 +59,7 @@ def closure(tmp_path):
     write("replications/other.py", "x = 1\n")
 
     def find(text, *names):
-        sources._imports.cache_clear()
+        sources._imported.cache_clear()
         sources._public.cache_clear()
         write("replications/m.py", text)
         found = sources.closure(names or ["replications.m"], tmp_path)

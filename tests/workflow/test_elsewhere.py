@@ -172,7 +172,8 @@ def test_the_small_jobs_of_rules_that_exist_share_a_job_on_one_cpu(profile):
     sizes = dict(entry.split("=") for entry in settings["group-components"])
     text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     rules = set(re.findall(r"^rule (\w+):", text, re.MULTILINE))
-    assert "simulate" in groups
+    # An experiment is one job already, and a cell of full scale takes hours.
+    assert "plot" in groups
     assert set(groups) <= rules
     assert set(groups.values()) == set(sizes)
     assert settings["cores"] == 1

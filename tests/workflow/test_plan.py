@@ -77,8 +77,11 @@ def test_every_figure_is_drawn_under_some_preset():
 def test_a_fresh_clone_plans_every_cell_table_figure_and_verdict(clone, preset):
     planned = clone.planned("--config", f"preset={preset}")
     cells = [cell for paper in PAPERS for cell in experiments.cells(paper, preset)]
-    assert planned["simulate"] == len(cells)
-    assert planned["tabulate"] == len({(cell.paper, cell.experiment) for cell in cells})
+    of_experiments = len({(cell.paper, cell.experiment) for cell in cells})
+    # A job is a cell at full scale, and an experiment in quick.
+    assert planned["simulate"] == (len(cells) if preset == "full" else 0)
+    assert planned["experiment"] == (of_experiments if preset == "quick" else 0)
+    assert planned["tabulate"] == of_experiments
     drawn = drawable(preset)
     assert planned["embed"] == sum("embedding" in table for _, table in needed_by(drawn)) > 0
     assert planned["dataset"] == len({cell.dataset for cell in cells} - {None})
@@ -87,15 +90,15 @@ def test_a_fresh_clone_plans_every_cell_table_figure_and_verdict(clone, preset):
     shown = drawable("full", accepted=True) if full else set()
     assert planned["plot"] == len(drawn) + len(shown)
     # Today's code is the one under which the accepted results were last seen to stand.
-    assert planned["fingerprint"] == sum(len(manifests.unproven(paper)) for paper in full)
+    assert planned["fingerprint"] == sum(bool(manifests.unproven(paper)) for paper in full)
     both = len(PAPERS) + len(full)
     assert planned["judge"] == planned["summarize"] == planned["check"] == both
     assert planned["verdicts"] == 1 + bool(full)
     assert planned["overview"] == planned["scoreboard"] == planned["all"] == 1
     arrays = {(paper, t) for paper, t in needed_by(drawn) if "." in t and "embedding" not in t}
     assert planned["arrays"] == len(arrays)
-    known = {"simulate", "tabulate", "embed", "arrays", "dataset", "plot", "fingerprint", "judge"}
-    known |= {"summarize", "check", "verdicts", "overview", "scoreboard", "all"}
+    known = {"simulate", "experiment", "dataset", "tabulate", "embed", "arrays", "plot", "judge"}
+    known |= {"fingerprint", "summarize", "check", "verdicts", "overview", "scoreboard", "all"}
     assert set(planned) <= known
 
 
@@ -104,7 +107,7 @@ def test_the_default_target_is_everything(clone):
 
 
 def test_one_more_paper_is_a_folder_and_a_line_in_the_config(with_paper):
-    assert with_paper.planned("tiny")["simulate"] == 3
+    assert with_paper.planned("tiny")["experiment"] == 2
     more = with_paper.planned() - with_paper.planned(*PAPERS)
     assert more["judge"] == more["check"] == 1
 
@@ -131,7 +134,7 @@ def test_no_rule_writes_a_tracked_file(clone):
 
 def test_an_embedding_is_no_table_of_an_experiment_and_trains_nothing(clone):
     table = "results/quick/nokland2016/tables/mnist_3x400.embedding.csv"
-    assert clone.planned(table) == Counter(dataset=1, simulate=2, embed=1)
+    assert clone.planned(table) == Counter(dataset=1, experiment=1, embed=1)
     assert "replications.harness.judging.embedding" in rules()["embed"]
     cells = [cell for paper in PAPERS for cell in experiments.cells(paper, "quick")]
     run = {path.name for cell in cells for path in provenance.cell_sources(cell)}
@@ -153,6 +156,7 @@ def test_every_rule_has_a_log_an_environment_and_a_message(name):
 BY_DIGEST = {
     "dataset": "content",
     "simulate": "source_digest",
+    "experiment": "sources_of_experiment",
     "fingerprint": "digests_of_accepted",
 }
 

@@ -21,20 +21,20 @@ def test_a_second_run_does_nothing(ran):
     assert ran.planned("tiny") == Counter()
 
 
-def test_a_rules_source_reruns_the_cells_that_use_it_and_what_depends_on_them(edited):
+def test_a_rules_source_reruns_the_experiments_that_use_it_and_what_depends_on_them(edited):
     append(edited, KOLEN_POLLACK, "\nUNUSED = 1\n")
-    assert simulated(edited) == {"tiny: other, kolen_pollack"}
+    assert simulated(edited) == {"tiny: other"}
     assert edited.planned("tiny") == Counter(
-        simulate=1, tabulate=1, plot=1, judge=1, check=1, summarize=1, tiny=1
+        experiment=1, tabulate=1, plot=1, judge=1, check=1, summarize=1, tiny=1
     )
     table = "results/quick/tiny/tables/other.csv"
     edited.run(table)
     assert edited.planned(table) == Counter()
 
 
-def test_a_layers_source_reruns_every_cell(edited):
+def test_a_layers_source_reruns_every_experiment(edited):
     append(edited, "bioflax/_layers/linear.py", "\nUNUSED = 1\n")
-    assert edited.planned("tiny")["simulate"] == 3
+    assert edited.planned("tiny")["experiment"] == 2
 
 
 def test_a_rule_that_no_cell_uses_reruns_nothing(edited):
@@ -59,7 +59,7 @@ class Own(FeedbackAlignment):
 '''
 
 
-def test_a_new_rule_is_one_row_outside_the_library_and_reruns_nothing_but_its_cells(edited):
+def test_a_new_rule_is_one_row_outside_the_library_and_reruns_nothing_but_its_experiment(edited):
     """In the library a module and its name; outside of it a row of the catalogue; then a spec may use it."""
     (edited.folder / "bioflax/_rules/own.py").write_text(OWN)
     append(edited, "bioflax/_rules/__init__.py", "\nfrom bioflax._rules.own import Own\n")
@@ -68,7 +68,7 @@ def test_a_new_rule_is_one_row_outside_the_library_and_reruns_nothing_but_its_ce
     edited.edit("replications/harness/catalogue/rules.py", '    "shallow": ', row)
     spec = "replications/tiny/experiments.yaml"
     edited.edit(spec, "feedback_alignment: {}", "feedback_alignment: {}\n      own: {rule: own}")
-    assert simulated(edited) == {"tiny: line, own"}
+    assert simulated(edited) == {"tiny: line"}
     results = "results/quick/tiny"
     made = ["tables/line.csv", "tables/summary.html", "figures/line.svg", "claims.json"]
     edited.run(*(f"{results}/{name}" for name in made))
@@ -96,10 +96,10 @@ def test_a_docstring_a_comment_and_a_blank_line_rerun_nothing(edited):
     assert edited.planned("tiny") == Counter()
 
 
-def test_one_arm_of_an_experiment_reruns_that_cell_alone(edited):
+def test_one_arm_of_an_experiment_reruns_that_experiment_alone(edited):
     file = "replications/tiny/experiments.yaml"
     edited.edit(file, "backprop: {rule: backprop}", "backprop: {rule: backprop, probe: 64}")
-    assert simulated(edited) == {"tiny: line, backprop"}
+    assert simulated(edited) == {"tiny: line"}
 
 
 def test_another_title_lays_the_page_that_shows_it_out_again_and_computes_nothing(edited):

@@ -219,6 +219,8 @@ def datasets_of_experiment(wildcards):
 
 
 def runs_of_experiment(wildcards):
+    if wildcards.preset == "quick":
+        return STORE.runs("quick", wildcards.paper, wildcards.experiment)
     return [
         STORE.run(c.preset, c.paper, c.experiment, c.arm) for c in cells_of_experiment(wildcards)
     ]
@@ -279,9 +281,8 @@ def fingerprints_of_paper(wildcards):
     """Of accepted results, what today's code does in its first updates, where it is other code than that
     under which they were last seen to stand."""
     paper, preset = wildcards.paper, wildcards.preset
-    if not kept(paper, preset):
-        return []
-    return [STORE.fingerprints(preset, paper, name) for name in manifests.unproven(paper)]
+    wanted = kept(paper, preset) and manifests.unproven(paper)
+    return STORE.all_fingerprints(preset, paper) if wanted else []
 
 
 def of_accepted(wildcards):
@@ -306,11 +307,6 @@ def batching(wildcards, resources):
     return "vmap" if resources.get("gpu") else "map"
 
 
-def minutes(wildcards):
-    """A cluster's time limit. Long cells go on from their checkpoint when they are started again."""
-    return {"quick": 30, "full": 24 * 60}[wildcards.preset]
-
-
 # Params: a job runs again when one of these changes, and only then. Comments and docstrings do not count.
 
 
@@ -328,6 +324,14 @@ def source_digest(wildcards):
     return provenance.source_digest(cell_of(wildcards))
 
 
+def specs_of_experiment(wildcards):
+    return [f"{c.key}: {c.digest} of {c.spec.seeds} seeds" for c in cells_of_experiment(wildcards)]
+
+
+def sources_of_experiment(wildcards):
+    return [provenance.source_digest(cell) for cell in cells_of_experiment(wildcards)]
+
+
 def as_published(wildcards):
     """The experiments that both presets run alike: of quick, only these are compared with the paper."""
     paper = wildcards.paper
@@ -336,8 +340,9 @@ def as_published(wildcards):
 
 
 def digests_of_accepted(wildcards):
-    """What the cells of an accepted experiment are, and what they run."""
-    cells = experiments.cells_of(wildcards.paper, wildcards.experiment, "full")
+    """What the cells are whose fingerprints are taken, and what they run."""
+    names = manifests.unproven(wildcards.paper)
+    cells = [c for name in names for c in experiments.cells_of(wildcards.paper, name, "full")]
     return [text for cell in cells for text in (cell.digest, provenance.source_digest(cell))]
 
 

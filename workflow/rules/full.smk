@@ -3,20 +3,19 @@
 
 rule fingerprint:
     output:
-        STORE.fingerprints("full", P, X),
+        directory(STORE.all_fingerprints("full", P)),
     log:
-        STORE.log("full", "fingerprint", P, X),
+        STORE.log("full", "fingerprint", P),
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         mem_mb=3000,
-        runtime=30,
+        runtime=60,
     params:
         digests=digests_of_accepted,
         results=results_folder,
     message:
-        "Take the fingerprints of {wildcards.paper}: {wildcards.experiment}, at full scale"
+        "Take the fingerprints of {wildcards.paper} at full scale, whose code is another than the accepted"
     shell:
-        "NPROC=1 logged {log} python -m replications fingerprint {wildcards.paper} {wildcards.experiment}"
-        " --results {params.results}"
+        "NPROC=1 logged {log} python -m replications fingerprint {wildcards.paper} --results {params.results}"

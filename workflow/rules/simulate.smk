@@ -1,4 +1,4 @@
-"""From data sets and specs to numbers: one job per cell, one table per experiment, and of its features."""
+"""From data sets and specs to numbers, a file a cell; one table per experiment, and of its features."""
 
 
 rule dataset:
@@ -17,7 +17,41 @@ rule dataset:
         "logged {log} python -m replications dataset {wildcards.dataset} --output {output.npz}"
 
 
+# A process costs as much as a small cell: quick's cells of an experiment share one.
+rule experiment:
+    wildcard_constraints:
+        preset="quick",
+    input:
+        datasets_of_experiment,
+    output:
+        directory(STORE.runs("{preset}", P, X)),
+    log:
+        STORE.log("{preset}", "experiment", P, X),
+    benchmark:
+        STORE.benchmark("{preset}", "experiment", P, X)
+    conda:
+        "../../environment.yml"
+    # One thread and NPROC=1, always: the bits of a result depend on the size of JAX's thread pool.
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        spec=specs_of_experiment,
+        source=sources_of_experiment,
+        results=results_folder,
+        batching=batching,
+    message:
+        "Simulate {wildcards.paper}: {wildcards.experiment}"
+    shell:
+        "NPROC=1 logged {log} python -m replications simulate {wildcards.paper} {wildcards.experiment}"
+        " --preset {wildcards.preset} --results {params.results} --batching {params.batching}"
+
+
+# At full scale a cell takes hours.
 rule simulate:
+    wildcard_constraints:
+        preset="full",
     input:
         dataset_of,
     output:
@@ -28,11 +62,10 @@ rule simulate:
         STORE.benchmark("{preset}", "simulate", P, X, A)
     conda:
         "../../environment.yml"
-    # One thread and NPROC=1, always: the bits of a result depend on the size of JAX's thread pool.
     threads: 1
     resources:
         mem_mb=3000,
-        runtime=minutes,
+        runtime=24 * 60,
     params:
         spec=spec_digest,
         source=source_digest,

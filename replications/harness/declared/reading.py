@@ -1,6 +1,8 @@
 """YAML into typed objects: unknown keys are refused, and every error is one line for the user."""
 
 import re
+from copy import deepcopy
+from functools import lru_cache
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -64,8 +66,7 @@ def read_yaml(path: Path) -> Any:
     holds what is neither text nor a number, a truth value, null, a list or a mapping of names."""
     try:
         # Without the mark that some editors put before UTF-8.
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader)
-        _check_plain(content)
+        content = deepcopy(_content(path.read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
@@ -81,6 +82,14 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: not valid YAML: {one_line(error)}") from None
     if content is None:
         raise UserError(f"{path}: the file is empty")
+    return content
+
+
+@lru_cache(maxsize=32)
+def _content(text: str) -> Any:
+    """What a text says: a verb reads the same few files dozens of times."""
+    content = yaml.load(text, Loader)
+    _check_plain(content)
     return content
 
 

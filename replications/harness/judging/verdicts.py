@@ -28,6 +28,7 @@ from replications.harness.declared import experiments
 from replications.harness.declared.claims import (
     Comparison,
     Part,
+    Quantity,
     at_published_scale,
     check_claims,
     comparisons,
@@ -92,7 +93,7 @@ def judge_part(part: Part, table: Table, declared: Declared) -> dict[str, Any]:
     }
     columns = []
     for q in part.quantities:
-        content = table(q.experiment)
+        content = _of_arm(table, q)
         if content is None:
             return {**shown, **_NOTHING, "verdict": "not run"}
         found = per_seed(q, content)
@@ -113,6 +114,12 @@ def judge_part(part: Part, table: Table, declared: Declared) -> dict[str, Any]:
 def _enough(n: int, declared: int) -> bool:
     """Whether there are as many runs as were declared; one run is never enough for a verdict."""
     return n >= max(declared, 2)
+
+
+def _of_arm(table: Table, q: Quantity) -> pd.DataFrame | None:
+    """The experiment's table; None where it has not been run, or was accepted before it had the arm."""
+    content = table(q.experiment)
+    return None if content is None or q.arm not in set(content["arm"]) else content
 
 
 # What is known of a part whose experiment has not been run.
@@ -175,7 +182,7 @@ def compare(one: Comparison, table: Table, declared: Declared) -> dict[str, Any]
         "declared": runs,
         "published": _number(value),
     }
-    content = table(q.experiment)
+    content = _of_arm(table, q)
     if content is None:
         return {**shown, **_NOTHING, "verdict": "not run"}
     found = per_seed(q, content)

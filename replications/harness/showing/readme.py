@@ -5,7 +5,7 @@ test can hold the files to it.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,10 +41,12 @@ def score(store: Store = Store(), page: str = PAGE) -> str:
     return "\n\n".join([*parts, legend()])
 
 
-def write_pages(store: Store = Store(), check: bool = False) -> list[str]:
-    """Renew the tables in every paper's README; the papers whose page was not true."""
+def write_pages(
+    store: Store = Store(), check: bool = False, papers: Iterable[str] | None = None
+) -> list[str]:
+    """Renew the tables in the READMEs of ``papers`` (default: all); those whose page was not true."""
     stale = []
-    for paper in experiments.papers(store):
+    for paper in experiments.papers(store) if papers is None else papers:
         file = store.readme(paper)
         if not file.is_file():
             raise UserError(f"{file}: no such file; every paper has a README.md")

@@ -206,6 +206,16 @@ def test_before_the_declared_number_of_runs_there_is_no_verdict_and_later_runs_a
     assert (found["verdict"], found["n"], found["estimate"]) == ("reproduced", 2, 1.05)
 
 
+def test_an_arm_that_was_declared_after_its_experiment_was_accepted_is_not_run():
+    table = errors(a=[1.0, 1.1])
+    found = judged({"value": {"arm": "later"}, "below": 2}, table)
+    assert (found["verdict"], found["n"], found["estimate"]) == ("not run", 0, None)
+    found = judged({"minus": {"arm": "later"}, "below": 2}, table)
+    assert found["verdict"] == "not run"
+    with pytest.raises(UserError, match="no train_error of arm 'a'"):
+        judged({"value": {"measure": "train_error"}, "below": 2}, table)
+
+
 def test_a_seed_without_its_pair_counts_as_diverged():
     loss = ends([1.0, 2.0])
     table = tidy({("a", "test_error", ""): ends([1.0, 2.0, 3.0]), ("a", "test_loss", ""): loss})
