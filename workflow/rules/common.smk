@@ -301,10 +301,12 @@ def results_folder(wildcards, output):
 
 
 def batching(wildcards, resources):
-    """How the seeds of a cell share a device: one after the other, or at once on an accelerator.
-    What was computed either way stays valid (Snakemake does not count params made from resources).
-    """
-    return "vmap" if resources.get("gpu") else "map"
+    """How the seeds of a cell share a device: one after the other, or at once on an accelerator, where
+    those of convolutional nets cost more at once. What was computed either way stays valid (Snakemake
+    does not count params made from resources)."""
+    cells = [cell_of(wildcards)] if "arm" in dict(wildcards) else cells_of_experiment(wildcards)
+    large = any(cell.spec.network.convolutions for cell in cells)
+    return "vmap" if resources.get("gpu") and not large else "map"
 
 
 # Params: a job runs again when one of these changes, and only then. Comments and docstrings do not count.

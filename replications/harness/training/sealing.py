@@ -6,6 +6,7 @@ change a number are refused.
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 from replications.harness.errors import UserError
@@ -47,11 +48,21 @@ ALLOWED = (
     "--xla_gpu_enable_triton_gemm=false",
 )
 FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
+# What a small net needs on a GPU, where the shell says nothing else: the loop over updates as one CUDA graph (a
+# launch costs more than its product), and no search among Triton's products, which takes a minute a cell.
+ON_A_GPU = (
+    "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,CONDITIONAL,WHILE",
+    "--xla_gpu_graph_min_graph_size=1",
+    "--xla_gpu_enable_triton_gemm=false",
+)
+DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def seal() -> None:
     """Set what decides numbers. Raises UserError for XLA flags that may change them, and where the
     shell asks for a device that is not there."""
+    if DRIVER.exists() and os.environ.get("JAX_PLATFORMS") != "cpu":
+        _choose_for_a_gpu()
     import jax
 
     for name in FLAGS:
@@ -70,6 +81,15 @@ def seal() -> None:
         raise UserError(
             f"JAX_PLATFORMS={asked}: there is no such device here; unset it, or set it to cpu"
         ) from None
+
+
+def _choose_for_a_gpu() -> None:
+    """Before JAX looks at the device. Cells may share a card, so none takes all of its memory."""
+    said = os.environ.get("XLA_FLAGS", "").split()
+    names = {flag.partition("=")[0] for flag in said}
+    chosen = [flag for flag in ON_A_GPU if flag.partition("=")[0] not in names]
+    os.environ["XLA_FLAGS"] = " ".join([*said, *chosen])
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def settings() -> dict[str, Any]:

@@ -77,3 +77,33 @@ def test_settings_and_flags_are_recorded(monkeypatch):
     found = sealing.settings()
     assert found["XLA_FLAGS"] == "--xla_dump_to=somewhere"
     assert found["jax_default_prng_impl"] == jax.config.jax_default_prng_impl
+
+
+def test_on_a_gpu_the_command_line_chooses_what_the_shell_does_not(monkeypatch, tmp_path):
+    driver = tmp_path / "version"
+    monkeypatch.setattr(sealing, "DRIVER", driver)
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu,cuda")
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")
+    own = "--xla_dump_to=somewhere --xla_gpu_graph_min_graph_size=7"
+    monkeypatch.setenv("XLA_FLAGS", own)
+    monkeypatch.setattr(jax, "devices", list)
+    sealing.seal()
+    assert os.environ["XLA_FLAGS"] == own
+    driver.touch()
+    sealing.seal()
+    flags = os.environ["XLA_FLAGS"].split()
+    assert flags[:2] == own.split()
+    names = [flag.partition("=")[0] for flag in flags]
+    assert len(set(names)) == len(names)
+    assert {flag.partition("=")[0] for flag in sealing.ON_A_GPU} <= set(names)
+    assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "true"
+    monkeypatch.setenv("XLA_FLAGS", own)
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    sealing.seal()
+    assert os.environ["XLA_FLAGS"] == own
+
+
+def test_xla_knows_the_flags_for_a_gpu_and_they_are_allowed():
+    done = said(["-c", DRAW], XLA_FLAGS=" ".join(sealing.ON_A_GPU))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == said(["-c", DRAW]).stdout
