@@ -1,7 +1,7 @@
 """Tidy tables: a row per arm, seed, record, measure and layer; and how to look numbers up in them."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -114,11 +114,10 @@ def _rows(table: pd.DataFrame, arm: str, measure: str, layer: str) -> pd.DataFra
     return rows[rows["layer"] == layer]
 
 
-def quantities(table: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """(arm, measure, layer) of all that a table holds, in its order."""
-    return list(
-        table[["arm", "measure", "layer"]].drop_duplicates().itertuples(index=False, name=None)
-    )
+def by_quantity(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
+    """All that a table holds, in its order: (arm, measure, layer), and its rows."""
+    for (arm, measure, layer), rows in table.groupby(["arm", "measure", "layer"], sort=False):
+        yield (arm, measure, layer), rows
 
 
 def wide(table: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from replications.harness.errors import UserError
 from replications.harness.records import Run
 from replications.harness.tables import (
     COLUMNS,
+    by_quantity,
     ends,
-    quantities,
     read_table,
     runs,
     tall,
@@ -40,7 +40,7 @@ def test_a_row_is_a_number_of_a_seed_at_a_record(table):
     first = table.iloc[1]
     assert first.tolist() == ["w_0.10", 4, 10, 2.0, "test_error", "", 0.2]
     assert len(table) == (2 + 1) * 2 * 2
-    assert quantities(table) == [
+    assert [name for name, _ in by_quantity(table)] == [
         ("w_0.10", "test_error", ""), ("w_0.10", "gap", "readout"), ("b", "test_error", "")
     ]  # fmt: skip
 

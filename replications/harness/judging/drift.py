@@ -24,7 +24,7 @@ from replications.harness.judging.manifests import read_manifest
 from replications.harness.judging.verdicts import VERDICTS, Judged, by_id, read_records
 from replications.harness.records import Run, read_run
 from replications.harness.store import Store
-from replications.harness.tables import quantities, read_table, tall, tidy
+from replications.harness.tables import by_quantity, read_table, tall, tidy
 
 # What a run computes and is held against; and what today's code computes for results that no run
 # computes again.
@@ -164,12 +164,12 @@ def aggregates(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and sd over seeds at the last record, one row per arm, measure and layer; and how far the runs
     moved since the record before, on average (``moved``)."""
     rows = {}
-    for arm, measure, layer in quantities(table):
+    for (arm, measure, layer), own in by_quantity(table):
         name = "/".join(part for part in (arm, measure, layer) if part)
         name += LOGARITHM if MEASURES[measure].logarithmic else ""
-        found = summarize(table, arm, measure, layer)
+        found = summarize(own, arm, measure, layer)
         rows[name] = {"mean": found.mean, "sd": found.sd, "n": found.n, "diverged": found.diverged}
-        rows[name]["moved"] = last_move(table, arm, measure, layer)
+        rows[name]["moved"] = last_move(own, arm, measure, layer)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
 
 

@@ -15,7 +15,7 @@ from replications.harness.catalogue.measures import MEASURES
 from replications.harness.declared.claims import at_published_scale
 from replications.harness.declared.published import Published, read_published
 from replications.harness.store import Store
-from replications.harness.tables import ends, quantities, runs
+from replications.harness.tables import by_quantity, ends, runs
 
 # Squares below this are round-off.
 ROUND_OFF = 1e-30
@@ -59,7 +59,7 @@ def end_table(
     for name in names:
         records = table(name)
         if records is not None:
-            found[name] = {key: summarize(records, *key) for key in quantities(records)}
+            found[name] = {key: summarize(own, *key) for key, own in by_quantity(records)}
     return _rows(paper, preset, found, verdicts, store)
 
 
