@@ -1,8 +1,9 @@
 """Tidy tables: a row per arm, seed, record, measure and layer; and how to look numbers up in them."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,10 +115,9 @@ def _rows(table: pd.DataFrame, arm: str, measure: str, layer: str) -> pd.DataFra
     return rows[rows["layer"] == layer]
 
 
-def by_quantity(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
+def by_quantity(table: pd.DataFrame) -> Iterable[tuple[Any, pd.DataFrame]]:
     """All that a table holds, in its order: (arm, measure, layer), and its rows."""
-    for (arm, measure, layer), rows in table.groupby(["arm", "measure", "layer"], sort=False):
-        yield (arm, measure, layer), rows
+    return table.groupby(["arm", "measure", "layer"], sort=False)
 
 
 def wide(table: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
