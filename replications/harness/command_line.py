@@ -239,7 +239,8 @@ def _check_artifact(options: argparse.Namespace) -> int:
     asked = [word for word in (options.paper, options.experiment, options.arm) if word]
     asked += ["--passes", str(options.passes)]
     asked += ["--sample", str(options.sample)] if options.sample else []
-    asked += ["--datasets", str(options.datasets.absolute())] if options.datasets else []
+    # Those of the caller: the archive is unpacked where nobody could put any.
+    asked += ["--datasets", str((options.datasets or Store().results / "datasets").absolute())]
     check = _module("artifact").check_artifact
     return int(check(options.archive, asked, not options.no_verify))
 
