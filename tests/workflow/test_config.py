@@ -65,7 +65,7 @@ CLAIMS = "replications/tiny/claims.yaml"
         ("workflow/config.yaml", "- tiny", "- tiny\npreset: full", "the key 'preset' stands twice"),
         (CLAIMS, "test_nse", "test_loss", "does not record 'test_loss'"),
         (CLAIMS, "arm: feed", "arm: fed", "no arm 'fedback_alignment'; did you mean 'feedback_"),
-        (CLAIMS, "below: 100", "below: 100, around: 1.0", "either below and/or above, or a margin"),
+        (CLAIMS, "below: 100", "below: 100, around: 1.0", "parts.0: around needs a margin"),
         (CLAIMS, "below: 100", "below: .nan", "below: nan is wrong"),
         (TINY, "inputs: 6", "inputs: 0", "task.teacher.inputs: 0 is wrong"),
         (TINY, "learning_rate: 0.01", "learning_rate: .inf", "learning_rate: inf is wrong"),
