@@ -10,6 +10,8 @@ os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import argparse
+import math
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.declared import experiments
 from replications.harness.declared.reading import one_line
+from replications.harness.declared.spec import SEEDS
 from replications.harness.errors import UserError
 from replications.harness.store import PRESETS, ROOT, Store
 
@@ -34,19 +37,34 @@ def _take(*names: str, **options: Any) -> Argument:
     return Argument(names, options)
 
 
-def _seeds(text: str) -> range:
-    first, colon, end = text.partition(":")
-    if first.isdigit() and (end.isdigit() if colon else True):
-        seeds = range(int(first), int(end) if colon else int(first) + 1)
-        if seeds and seeds[-1] < 2**32:
-            return seeds
-    raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; an example: 0:10")
+def _seeds(text: str) -> tuple[int, ...]:
+    """Seeds as ranges and single ones between commas, in order. No more of them than a cell may have: each
+    is a number in memory."""
+    found: set[int] = set()
+    for part in text.split(","):
+        span = re.fullmatch(r"([0-9]{1,10})(?::([0-9]{1,10}))?", part)
+        seeds = range(int(span[1]), int(span[2] or int(span[1]) + 1)) if span else range(0)
+        if not seeds or seeds[-1] >= 2**32 or len(found) + len(seeds) > SEEDS:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no range of seeds; an example: 0:10, or 0:3,7"
+            )
+        found.update(seeds)
+    return tuple(sorted(found))
 
 
 def _positive(text: str) -> int:
     if text.isdigit() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+
+
+def _seconds(text: str) -> float:
+    try:
+        if 0 <= (seconds := float(text)) < math.inf:
+            return seconds
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; an example: 60")
 
 
 PAPER = _take("paper", help="name of a paper, for example lillicrap2016")
@@ -79,7 +97,7 @@ FORMATS = _take(
     choices=("pdf", "svg", "png"),
     help="file formats (default: all)",
 )
-SEEDS = _take("--seeds", type=_seeds, help="only these, as first:last+1, for example 0:10")
+ONLY = _take("--seeds", type=_seeds, help="only these, as first:last+1, for example 0:10, or 0:3,7")
 BATCHING = _take(
     "--batching",
     choices=("map", "vmap"),
@@ -88,7 +106,7 @@ BATCHING = _take(
 )
 CHECKPOINTS = _take(
     "--checkpoint-seconds",
-    type=float,
+    type=_seconds,
     default=60,
     help="time between checkpoints (default: 60)",
 )
@@ -224,7 +242,8 @@ def _check_artifact(options: argparse.Namespace) -> int:
     asked = [word for word in (options.paper, options.experiment, options.arm) if word]
     asked += ["--passes", str(options.passes)]
     asked += ["--sample", str(options.sample)] if options.sample else []
-    asked += ["--datasets", str(options.datasets.absolute())] if options.datasets else []
+    # Those of the caller: the archive is unpacked where nobody could put any.
+    asked += ["--datasets", str((options.datasets or Store().results / "datasets").absolute())]
     check = _module("artifact").check_artifact
     return int(check(options.archive, asked, not options.no_verify))
 
@@ -255,7 +274,7 @@ VERBS: dict[str, Verb] = {
     "simulate": Verb(
         "run one cell, or all of an experiment: train all seeds and measure",
         _simulate,
-        (PAPER, EXPERIMENT, SOME_ARM, PRESET, RESULTS, DATA, SEEDS, BATCHING, CHECKPOINTS),
+        (PAPER, EXPERIMENT, SOME_ARM, PRESET, RESULTS, DATA, ONLY, BATCHING, CHECKPOINTS),
         computes=True,
     ),
     "fingerprint": Verb(

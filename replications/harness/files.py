@@ -23,13 +23,18 @@ def atomically(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """The processes that lock ``folder`` run their blocks one after the other."""
+def locked(folder: Path, wait: bool = True) -> Iterator[bool]:
+    """The processes that lock ``folder`` run their blocks one after the other. Without ``wait``, whether
+    nobody else has it, at once. The system lets go of it with the process, however that ends."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            free = True
+        except BlockingIOError:
+            free = False
+        yield free
     finally:
         os.close(handle)
 

@@ -26,8 +26,29 @@ def test_a_command_with_a_mistake_says_one_line_and_fails():
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("seeds", ["3:3", "5:2", "4294967296", "0:4294967297", "x"])
-def test_a_range_without_seeds_or_beyond_32_bits_is_refused(seeds, capsys):
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("7", (7,)), ("0:3", (0, 1, 2)), ("5,0:2,1:3", (0, 1, 2, 5))]
+)
+def test_seeds_are_ranges_and_single_ones_each_once_and_in_order(text, seeds):
+    words = ["simulate", "lillicrap2016", "linear", "backprop", "--seeds", text]
+    assert command_line._parse(words).seeds == seeds
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "1e400", "x"])
+def test_a_time_between_checkpoints_that_is_none_is_refused(seconds, capsys):
+    words = ["simulate", "lillicrap2016", "linear", "backprop", "--checkpoint-seconds", seconds]
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(words)
+    assert ended.value.code == 2
+    assert f"{seconds!r} is no number of seconds" in capsys.readouterr().err
+
+
+# The last would be a list of four thousand million numbers.
+@pytest.mark.parametrize(
+    "seeds",
+    ["3:3", "5:2", "4294967296", "0:4294967297", "x", "", "0:3,", "0:3:5", "²", "0:4294967295"],
+)
+def test_a_range_without_seeds_beyond_32_bits_or_beyond_memory_is_refused(seeds, capsys):
     words = ["simulate", "lillicrap2016", "linear", "backprop", "--seeds", seeds]
     with pytest.raises(SystemExit) as ended:
         command_line.main(words)

@@ -1,5 +1,6 @@
 """Files and folders appear whole or not at all: at every moment the old or the new one stands in its place."""
 
+import ast
 import subprocess
 import sys
 
@@ -128,3 +129,82 @@ def test_a_lock_ends_with_a_block_that_fails(tmp_path):
     for _ in range(2):
         with pytest.raises(KeyError), files.locked(tmp_path / "new"):
             raise KeyError
+
+
+def test_a_lock_is_anothers_until_he_lets_go_or_dies(tmp_path):
+    code = """
+import sys, time
+from pathlib import Path
+from replications.harness.files import locked
+with locked(Path(sys.argv[1]), wait=False) as free:
+    print(free, flush=True)
+    sys.stdin.read()
+"""
+    words = [sys.executable, "-c", code, str(tmp_path / "lock")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    with subprocess.Popen(words, **pipes) as other:
+        assert other.stdout.readline() == "True\n"
+        with files.locked(tmp_path / "lock", wait=False) as free:
+            assert not free
+        other.kill()
+    with files.locked(tmp_path / "lock", wait=False) as free:
+        assert free
+    with files.locked(tmp_path / "lock") as free:
+        assert free
+
+
+# Text
+
+SOURCES = sorted(
+    file
+    for folder in ("bioflax", "figures", "replications", "workflow")
+    for file in (ROOT / folder).rglob("*.py")
+)
+
+
+def in_the_locales_encoding(source):
+    """The calls that read or write text and name no encoding, so that the locale would decide."""
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        given = {word.arg: word.value for word in call.keywords}
+        words = [one.value for one in call.args if isinstance(one, ast.Constant)]
+        if isinstance(given.get("mode"), ast.Constant):
+            words.append(given["mode"].value)
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        of_files = name in ("read_text", "write_text", "open", "fdopen", "NamedTemporaryFile")
+        # Our own modules' functions of these names, and what opens no text.
+        owner = ast.unparse(call.func).rpartition(".")[0]
+        if owner in ("os", "tarfile", "manifests", "sealed") or (
+            name[-5:] == "_text" and not owner
+        ):
+            continue
+        of_bytes = any(isinstance(word, str) and "b" in word and len(word) < 4 for word in words)
+        of_a_process = {"text", "universal_newlines"} & given.keys()
+        if ((of_files and not of_bytes) or of_a_process) and "encoding" not in given:
+            yield call.lineno
+
+
+def test_all_text_is_read_and_written_in_an_encoding_that_the_locale_does_not_choose():
+    found = {
+        str(file.relative_to(ROOT)): lines
+        for file in SOURCES
+        if (lines := list(in_the_locales_encoding(file.read_text(encoding="utf-8"))))
+    }
+    assert len(SOURCES) > 100
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("path.read_text()", [1]),
+        ("path.read_text(encoding='utf-8')", []),
+        ("open('name')", [1]),
+        ("open('name', 'rb')", []),
+        ("path.open(mode='rb')", []),
+        ("path.open('w')", [1]),
+        ("subprocess.run(words, text=True)", [1]),
+        ("subprocess.run(words)", []),
+    ],
+)
+def test_a_text_in_the_locales_encoding_is_found(source, found):
+    assert list(in_the_locales_encoding(source)) == found

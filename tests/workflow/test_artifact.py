@@ -3,9 +3,17 @@
 import json
 import shutil
 import subprocess
+import sys
 import zipfile
+from importlib import resources
+from io import BytesIO
+from pathlib import Path
 
 import pytest
+from requests import Request
+from requests.adapters import HTTPAdapter
+from requests_cache import CachedSession
+from urllib3 import HTTPResponse
 
 from replications.harness.artifact import PROFILES
 
@@ -53,6 +61,60 @@ def test_it_is_checked_elsewhere_and_its_sources_verify(packed, clone, tmp_path)
     assert ended.status == 0, ended.said
     assert "all as written" in ended.said
     assert "1 of 5 accepted seeds trained again, none differs" in ended.said
+
+
+def test_the_data_sets_of_a_check_are_those_of_whoever_checks(packed, clone, tmp_path):
+    copy = clone.copy(tmp_path / "elsewhere")
+    cell = ["kolen_pollack1994", "mnist", "backprop", "--sample", "1"]
+    ended = copy.python("-m", "replications", "check-artifact", str(archive(packed)), *cell)
+    assert ended.status == 2
+    wanted = copy.folder / "results/datasets/mnist.npz"
+    assert f"dataset mnist --output {wanted}`" in ended.said, ended.said
+
+
+URL = "https://w3id.org/ro/crate/1.1/context"
+
+
+@pytest.fixture
+def validated(tmp_path):
+    """Calls the validator of RO-Crates, without a network, on an unpacked archive: what it says."""
+    # What it would fetch: the context, in the copy that rocrate brings. That is 1.3's; 1.1's terms for
+    # workflows have other addresses.
+    context = resources.files("rocrate").joinpath("data/ro-crate.jsonld").read_bytes()
+    context = context.replace(b"https://bioschemas.org/terms/", b"https://bioschemas.org/")
+    kind = {"Content-Type": "application/ld+json"}
+    body = HTTPResponse(BytesIO(context), kind, 200, request_url=URL, preload_content=False)
+    answer = HTTPAdapter().build_response(Request("GET", URL).prepare(), body)
+    with CachedSession(str(tmp_path / "cache"), backend="sqlite", expire_after=-1) as session:
+        session.cache.save_response(answer)
+
+    def validate(folder):
+        said = tmp_path / "said.json"
+        words = ["--profile-identifier", "workflow-run-crate-0.5", "--requirement-severity", "required",
+                 "--offline", "--cache-path", tmp_path / "cache", "--no-paging",
+                 "--output-format", "json", "--output-file", said, folder]  # fmt: skip
+        command = [Path(sys.executable).with_name("rocrate-validator"), "validate", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert said.is_file(), done.stdout + done.stderr
+        return json.loads(said.read_text(encoding="utf-8"))
+
+    return validate
+
+
+def test_a_validator_of_others_finds_all_that_the_profiles_require(packed, tmp_path, validated):
+    """The profiles of a Workflow Run Crate, and of all that it is a kind of."""
+    folder = tmp_path / "crate"
+    with zipfile.ZipFile(archive(packed)) as file:
+        file.extractall(folder)
+    found = validated(folder)
+    assert found["issues"] == []
+    assert found["passed"]
+    assert not found["skipped_checks"]
+    assert found["statistics"]["total_passed_checks"] > 50
+    # It is one that sees what is wrong.
+    metadata = folder / "ro-crate-metadata.json"
+    metadata.write_text(metadata.read_text().replace('"ComputationalWorkflow"', '"HowTo"'))
+    assert not validated(folder)["passed"]
 
 
 def rewritten(file, to, change):

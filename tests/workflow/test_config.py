@@ -42,6 +42,7 @@ def test_snakemake_refuses_another_directory(clone, tmp_path):
 
 
 TINY, FIGURES = "replications/tiny/experiments.yaml", "figures/tiny.py"
+CLAIMS = "replications/tiny/claims.yaml"
 
 
 @pytest.mark.parametrize(
@@ -62,10 +63,16 @@ TINY, FIGURES = "replications/tiny/experiments.yaml", "figures/tiny.py"
         (FIGURES, "FIGURES", "PICTURES", "figures/tiny.py: no FIGURES"),
         (FIGURES, "FIGURES", "1 / 0\nFIGURES", "figures/tiny.py: cannot be imported: ZeroDivision"),
         ("workflow/config.yaml", "- tiny", "- tiny\npreset: full", "the key 'preset' stands twice"),
-        ("replications/tiny/claims.yaml", "test_nse", "test_loss", "does not record 'test_loss'"),
+        (CLAIMS, "test_nse", "test_loss", "does not record 'test_loss'"),
+        (CLAIMS, "arm: feed", "arm: fed", "no arm 'fedback_alignment'; did you mean 'feedback_"),
+        (CLAIMS, "below: 100", "below: 100, around: 1.0", "parts.0: around needs a margin"),
+        (CLAIMS, "below: 100", "below: .nan", "below: nan is wrong"),
+        (TINY, "inputs: 6", "inputs: 0", "task.teacher.inputs: 0 is wrong"),
+        (TINY, "learning_rate: 0.01", "learning_rate: .inf", "learning_rate: inf is wrong"),
+        (TINY, "backprop: {r", "../x: {r", "arm '../x': a name is letters"),
+        (TINY, "  other:", "  ../x:", "experiment '../x': a name is letters"),
         (TINY, "learning_rate: 0.01", "learning_rate: 1e-2", "write 1.0e-2"),
     ],
-    ids=["table", "kind", "no figures", "broken figures", "key twice", "measure", "1e-2"],
 )
 def test_snakemake_refuses_a_mistake_before_anything_runs(
     with_paper, tmp_path, file, old, new, words

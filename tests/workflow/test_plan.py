@@ -265,3 +265,12 @@ def test_the_gpu_profile_puts_all_seeds_of_one_cell_on_the_device_at_once(clone)
     said = clone.snakemake(*words).said
     assert "--batching vmap" in said
     assert "--batching map" not in said
+
+
+def test_on_a_cluster_eight_small_cells_cost_one_job(clone):
+    """The jobs of a fresh clone's cells, of which a cluster would start each in ten seconds or more."""
+    ended = clone.snakemake("--dry-run", "--profile", "workflow/profiles/slurm")
+    assert ended.status == 0, ended.said
+    submitted = len(re.findall(r"Group job cells ", ended.said))
+    cells = sum(len(experiments.cells(paper, "quick")) for paper in PAPERS)
+    assert 0 < submitted <= -(-cells // 8)

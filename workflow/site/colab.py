@@ -23,7 +23,7 @@ if find_spec("bioflax") is None:
 
 
 def citation() -> dict[str, str]:
-    found: dict[str, str] = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    found: dict[str, str] = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     return found
 
 
@@ -56,4 +56,4 @@ def _of_the_site(cell: nbformat.NotebookNode) -> bool:
 
 
 if __name__ == "__main__":
-    NOTEBOOK.write_text(notebook())
+    NOTEBOOK.write_text(notebook(), encoding="utf-8")

@@ -103,7 +103,7 @@ def included() -> dict[Path, str]:
     return {
         (page.parent / file).resolve(): f"/{page.relative_to(HERE).as_posix()}"
         for page in sorted(HERE.rglob("*.md"))
-        for file in INCLUDE.findall(page.read_text())
+        for file in INCLUDE.findall(page.read_text(encoding="utf-8"))
     }
 
 

@@ -124,7 +124,8 @@ def cells_of(paper: str, experiment: str, preset: str, store: Store = Store()) -
     """The cells of one experiment under ``preset``. Raises UserError where it has none."""
     found = [c for c in cells(paper, preset, store) if c.experiment == experiment]
     if not found:
-        raise UserError(f"{paper}: no experiment {experiment!r} in preset {preset!r}")
+        valid = nearest(experiment, {c.experiment for c in cells(paper, preset, store)})
+        raise UserError(f"{paper}: no experiment {experiment!r} in preset {preset!r}; {valid}")
     return found
 
 
@@ -139,7 +140,8 @@ def cell(paper: str, experiment: str, arm: str, preset: str, store: Store = Stor
     if arm not in content.arms:
         raise UserError(f"{paper}/{experiment}: unknown arm {arm!r}; {nearest(arm, content.arms)}")
     if preset not in content.presets:
-        raise UserError(f"{paper}/{experiment} has no preset {preset!r}")
+        valid = nearest(preset, content.presets)
+        raise UserError(f"{paper}/{experiment} has no preset {preset!r}; {valid}")
     return _resolved(paper, experiment, arm, preset, store)
 
 

@@ -108,10 +108,11 @@ def accept(
 def _answer(ask: Callable[[str], str]) -> str:
     try:
         return ask("Accept them? [y/N] ").strip().lower()
-    except EOFError:
-        raise UserError(
-            "no answer, standard input is closed: nothing was accepted; say --yes"
-        ) from None
+    except (EOFError, RuntimeError):  # at its end; there is none
+        said = "standard input is closed"
+    except UnicodeDecodeError:
+        said = "what standard input says is no text"
+    raise UserError(f"no answer, {said}: nothing was accepted; say --yes")
 
 
 def _of_quick(paper: str, store: Store, passes: int) -> Proposal:

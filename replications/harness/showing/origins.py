@@ -61,13 +61,25 @@ def listed(paper: str, names: Iterable[str], preset: str, store: Store) -> str:
 
 
 def _row(paper: str, name: str, arm: str, preset: str, origin: Mapping[str, Any]) -> list[str]:
-    seeds = sorted(int(seed) for seed in origin["seeds"])
-    span = f"{seeds[0]}:{seeds[-1] + 1}"
-    whole = seeds == list(range(seeds[0], seeds[-1] + 1))
+    spans = _spans(sorted(int(seed) for seed in origin["seeds"]))
+    asked = ",".join(f"{span[0]}:{span[-1] + 1}" for span in spans)
     command = (
-        f"python -m replications simulate {paper} {name} {arm} --preset {preset} --seeds {span}"
+        f"python -m replications simulate {paper} {name} {arm} --preset {preset} --seeds {asked}"
     )
     versions = ", ".join(f"{k} {v}" for k, v in (origin.get("versions") or {}).items())
     machine = " ".join(str(origin[k]) for k in ("device", "processor") if origin.get(k))
-    shown = f"{seeds[0]} to {seeds[-1]}" if whole and len(seeds) > 1 else ", ".join(map(str, seeds))
+    shown = ", ".join(
+        f"{span[0]} to {span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans
+    )
     return [arm, f"`{command}`", shown, f"{origin.get('commit', '')}"[:12], machine, versions]
+
+
+def _spans(seeds: Iterable[int]) -> list[list[int]]:
+    """Sorted seeds, parted where one is left out."""
+    spans: list[list[int]] = []
+    for seed in seeds:
+        if spans and seed == spans[-1][-1] + 1:
+            spans[-1].append(seed)
+        else:
+            spans.append([seed])
+    return spans

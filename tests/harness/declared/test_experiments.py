@@ -151,7 +151,9 @@ def test_accepted_are_the_experiments_whose_records_are_kept_and_those_that_quic
 
 
 def test_an_experiment_that_a_preset_does_not_have_is_named(store):
-    with pytest.raises(UserError, match="toy: no experiment 'lime' in preset 'quick'"):
+    with pytest.raises(
+        UserError, match="toy: no experiment 'lime' in preset 'quick'; did you mean"
+    ):
         cells_of("toy", "lime", "quick", store)
 
 

@@ -1,6 +1,8 @@
 """Accepting results: shown first, asked for, and at full scale kept whole with the seeds that all arms have."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from replications.harness.judging.tabulate import tabulate
 from replications.harness.records import read_run, write_run
 from replications.harness.sealed import read_json, write_json
 from replications.harness.showing.pages import write_verdicts
-from replications.harness.store import Store
+from replications.harness.store import ROOT, Store
 from replications.harness.training import fingerprints, networks, provenance
 from replications.harness.training.simulate import simulate
 from tests.harness.papers import write_paper
@@ -425,6 +427,21 @@ def test_nothing_is_written_where_the_question_is_not_answered_with_yes(store):
     assert accept("toy", "full", store, False, said.append, lambda _: "") == 1
     assert said
     assert not store.accepted("toy", "full").exists()
+
+
+@pytest.mark.parametrize("given", ["", "<&-", "< /dev/null", "< bytes"])
+def test_an_answer_that_cannot_be_read_is_one_line_and_accepts_nothing(tmp_path, given):
+    """Of a shell that closes standard input, gives an empty one, or one that is no text."""
+    (tmp_path / "bytes").write_bytes(b"\xff\n")
+    code = "from replications.harness.judging.acceptance import _answer; _answer(input)"
+    shell = f"PYTHONPATH={ROOT} PYTHONIOENCODING=utf-8 {sys.executable} -c '{code}' {given}"
+    done = subprocess.run(
+        shell, shell=True, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("replications.harness.errors.UserError: no answer, ")
+    assert last.endswith(": nothing was accepted; say --yes")
 
 
 def rewrite(store, old, new):

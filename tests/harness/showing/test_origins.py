@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from replications.harness import command_line
 from replications.harness.judging.manifests import MANIFEST, Manifest
 from replications.harness.records import Run, write_run
 from replications.harness.showing import origins
@@ -56,10 +57,15 @@ def test_a_row_says_the_command_the_seeds_the_commit_the_machine_and_the_version
 
 
 def test_seeds_computed_apart_have_a_row_for_each_start_and_gaps_are_told(store):
-    save(store, "quick", "a", {**ORIGIN, "seeds": {"0": {}, "2": {}}}, {"seeds": {"1": {}}})
+    gaps = {str(seed): {} for seed in (10, 0, 2, 9, 3)}
+    save(store, "quick", "a", {**ORIGIN, "seeds": gaps}, {"seeds": {"1": {}}})
     first, second = rows(origins.listed("toy", ["toy"], "quick", store))
-    assert (first[2], second[2]) == ("0, 2", "1")
+    assert (first[2], second[2]) == ("0, 2 to 3, 9 to 10", "1")
     assert second[3:] == ["", "", ""], "nobody recorded it"
+    for row, seeds in ((first, (0, 2, 3, 9, 10)), (second, (1,))):
+        words = row[1].strip("`").split()
+        assert words[:3] == ["python", "-m", "replications"]
+        assert command_line._parse(words[3:]).seeds == seeds, "its own seeds and no others"
 
 
 def test_a_link_leads_to_the_place_where_its_runs_are_listed(store):

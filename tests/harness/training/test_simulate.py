@@ -59,6 +59,22 @@ def test_a_run_that_diverges_is_a_recorded_result(tmp_path):
     assert np.isfinite(wild.measures["test_nse"][0, 0])
 
 
+def test_a_run_that_diverges_says_at_which_update_it_began(tmp_path):
+    """To the update among the first ones, then to the record."""
+    wild = run(tmp_path, cell(optimizer={"sgd": {"learning_rate": 0.3}}, seeds=2))
+    (origin,) = wild.manifest["origins"]
+    late, early = (origin["seeds"][seed]["diverged_at"] for seed in ("0", "1"))
+    assert np.isfinite(wild.first_losses[1, : early - 1]).all()
+    assert not np.isfinite(wild.first_losses[1, early - 1 :]).any()
+    assert np.isfinite(wild.first_losses[0]).all()
+    test = wild.measures["test_nse"][0]
+    assert np.isfinite(test[wild.step < late]).all()
+    assert not np.isfinite(test[wild.step >= late]).any()
+    assert late > early > 1
+    calm = run(tmp_path / "calm", cell(seeds=1)).manifest["origins"][0]["seeds"]["0"]
+    assert calm["diverged_at"] is None
+
+
 def test_an_unknown_way_of_batching_is_one_line_that_names_the_nearest(tmp_path):
     with pytest.raises(UserError, match="unknown batching 'vmab'; did you mean 'vmap'"):
         run(tmp_path, cell(), batching="vmab")
