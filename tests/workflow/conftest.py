@@ -1,5 +1,6 @@
 """A copy of the repository with one more paper, on which Snakemake really runs."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow import local_slurm
+from tests.workflow import local_slurm, warm
 
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny")
@@ -51,11 +52,14 @@ class Checkout:
     def python(self, *words: str) -> Ended:
         # The interpreter of the tests comes first on the path, as in an activated environment.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        # The copy's own modules, not those of the checkout that is tested.
+        environment = {**os.environ, "PATH": path, "PYTHONPATH": ""}
+        if words[0] == "-m":
+            return Ended(*warm.module([*words[1:]], self.folder, environment))
         done = subprocess.run(
             [sys.executable, *words],
             cwd=self.folder,
-            # The copy's own modules, not those of the checkout that is tested.
-            env={**os.environ, "PATH": path, "PYTHONPATH": ""},
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -124,6 +128,20 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.fixture(scope="session")
+def planned(clone: Checkout) -> Counter[str]:
+    """What a fresh clone plans by default: a dry run of seconds, looked at by several tests."""
+    return clone.planned()
+
+
+@pytest.fixture(scope="session")
+def summary(clone: Checkout) -> list[dict[str, str]]:
+    """A row for every file that some rule of the default graph writes."""
+    said = clone.snakemake("--detailed-summary").said
+    header, *rows = [line.split("\t") for line in said.splitlines() if "\t" in line]
+    return [dict(zip(header, row, strict=False)) for row in rows]
+
+
+@pytest.fixture(scope="session")
 def with_paper(clone: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A clone with one more paper: a folder, its figures, and a line in the config."""
     made = clone.copy(tmp_path_factory.mktemp("with_paper") / "bioflax")
@@ -135,12 +153,23 @@ def with_paper(clone: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Che
 
 @pytest.fixture(scope="session")
 def ran(with_paper: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The paper of the tests run to the end, and its results accepted. Not to be written to."""
-    made = with_paper.copy(tmp_path_factory.mktemp("ran") / "bioflax")
-    made.run("results/quick/tiny/claims.json")
-    made.accept("quick")
-    made.run("tiny")
-    return made
+    """The paper of the tests run to the end, and its results accepted. Not to be written to.
+
+    The first worker that needs it runs it; each has a copy of its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    done = shared / "ran.done"
+    with (shared / "ran.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(shared / "ran", ignore_errors=True)
+            made = with_paper.copy(shared / "ran/bioflax")
+            made.run("results/quick/tiny/claims.json")
+            made.accept("quick")
+            made.run("tiny")
+            done.touch()
+        return Checkout(shared / "ran/bioflax").copy(tmp_path_factory.mktemp("ran") / "bioflax")
 
 
 @pytest.fixture

@@ -115,9 +115,9 @@ def test_equations_are_drawn_without_a_script(site):
 # The rule.
 
 
-def test_the_site_is_no_part_of_the_default_target(clone):
+def test_the_site_is_no_part_of_the_default_target(clone, planned):
     assert clone.planned("site") == Counter(site=1)
-    assert clone.planned()["site"] == 0
+    assert planned["site"] == 0
 
 
 def test_the_rule_builds_into_ignored_folders_and_leaves_nothing_else(built):
