@@ -17,6 +17,7 @@ rules say where ``B`` comes from, ``DirectFeedback`` sends the output error stra
 from bioflax._alignment import Alignment, alignment
 from bioflax._angle import angle
 from bioflax._convert import convert
+from bioflax._diagnostics import Diagnostics
 from bioflax._direct import (
     CentredFeedback,
     DirectFeedback,
@@ -64,6 +65,7 @@ __all__ = [
     "CentredFeedback",
     "Conv",
     "ConvTranspose",
+    "Diagnostics",
     "DirectFeedback",
     "DirectFeedbackAlignment",
     "DirectKolenPollack",

@@ -9,6 +9,7 @@ from flax import nnx
 
 from bioflax._angle import angles, ratio
 from bioflax._convert import converted
+from bioflax._diagnostics import Diagnostics, diagnose
 from bioflax._direct.marked import Marked
 from bioflax._direct.net import DirectFeedback
 from bioflax._direct.weights import RESIZED, WHOLE, matrices, way_to
@@ -19,7 +20,7 @@ from bioflax._pure import call, split
 from bioflax._rules.backprop import Backprop
 from bioflax._signals import Loss, gradient, measure, places, tap
 from bioflax._stack import Stack
-from bioflax._tap import Probe, tapped
+from bioflax._tap import Local, Probe, tapped
 
 Pairs = dict[str, tuple[jax.Array, jax.Array, int]]
 
@@ -29,12 +30,12 @@ Pairs = dict[str, tuple[jax.Array, jax.Array, int]]
 class Alignment:
     """How close a rule is to exact backpropagation at the same parameters, layer by layer.
 
-    Each field: path of the layer -> scalar (inside a ``Stack``, one entry per layer).
+    Each field but the last: path of the layer -> scalar (inside a ``Stack``, one entry per layer).
 
     Attributes:
       weights: angle between the forward and the backward weights, in degrees. For direct feedback,
-        by block: between ``B_l`` and the Jacobian of the output with respect to the block's output,
-        averaged over the batch.
+        by block or mark (``"marks/0"``): between ``B_l`` and the Jacobian of the output with respect
+        to the block's output, averaged over the batch.
       deltas: angle between the rule's and backpropagation's error signal, in degrees: one angle
         per example (leading axis), averaged over the examples that have one. A signal without a
         leading axis is one example's. Call the model on a batch: where it is called on one example
@@ -42,6 +43,7 @@ class Alignment:
       gradients: angle between the gradients of the layer's weights, in degrees.
       weight_ratios, delta_ratios, gradient_ratios: norm of the first over norm of the second;
         ``|B| / |W|``, rule over backpropagation.
+      diagnostics: why it may fail, where that was asked for; see ``Diagnostics``.
     """
 
     weights: dict[str, jax.Array]
@@ -50,9 +52,10 @@ class Alignment:
     weight_ratios: dict[str, jax.Array]
     delta_ratios: dict[str, jax.Array]
     gradient_ratios: dict[str, jax.Array]
+    diagnostics: Diagnostics | None = None
 
 
-def alignment(model: Any, loss: Loss, batch: Any) -> Alignment:
+def alignment(model: Any, loss: Loss, batch: Any, *, diagnostics: bool = False) -> Alignment:
     """Angles and norm ratios between a model's rule and backpropagation, for every layer.
 
     Both passes start from the same parameters, statistics and random states (the same dropout
@@ -63,6 +66,7 @@ def alignment(model: Any, loss: Loss, batch: Any) -> Alignment:
       model: any NNX model under any rules, ``DirectFeedback`` included.
       loss: ``loss(model, batch) -> scalar``.
       batch: what ``loss`` takes.
+      diagnostics: give these too; it costs one gradient more. Static under ``nnx.jit``.
 
     Returns:
       An ``Alignment``; a pytree, so the function may be jitted (``nnx.jit``).
@@ -75,6 +79,7 @@ def alignment(model: Any, loss: Loss, batch: Any) -> Alignment:
     twin = _twin(model)
     with refusing_decoupled("the backpropagation twin of the model"):
         exact = measure(twin, loss, batch)
+        local = measure(twin, loss, batch, Local) if diagnostics else None
     deltas = {p: (*_by_example(d, exact.deltas[p], k := ours.depth[p]), k + 1)
               for p, d in ours.deltas.items()}  # fmt: skip
     gradients = {p: (g, exact.gradients[p], ours.depth[p]) for p, g in ours.gradients.items()}
@@ -86,6 +91,7 @@ def alignment(model: Any, loss: Loss, batch: Any) -> Alignment:
         weight_ratios={p: ratio(*pair) for p, pair in weights.items()},
         delta_ratios={p: jnp.nanmean(ratio(*pair), axis=-1) for p, pair in deltas.items()},
         gradient_ratios={p: ratio(*pair) for p, pair in gradients.items()},
+        diagnostics=None if local is None else diagnose(model, ours, exact, local),
     )
 
 
@@ -138,7 +144,8 @@ def _direct_weights(model: Any, twin: Any, loss: Loss, batch: Any) -> Pairs:
     """``B_l`` of every directly fed block, and the output's mean Jacobian with respect to it."""
     pairs = {}
     for path, net in nnx.iter_modules(nnx.clone(model)):
-        if isinstance(net, DirectFeedback) and not net.mode.exact:
+        if isinstance(net, DirectFeedback | Marked) and not net.mode.exact:
+            kind = "marks" if isinstance(net, Marked) else "blocks"
             y, hs, jacobians, depth = _jacobians(path, twin, loss, batch)
             for i, b in enumerate(net.mode.compared(matrices(net, y, hs))):
                 way = way_to(y.shape, net._stages()[i].split(hs[i].shape)[1])
@@ -148,30 +155,33 @@ def _direct_weights(model: Any, twin: Any, loss: Loss, batch: Any) -> Pairs:
                 one = net.broadcast or way == RESIZED
                 last = jacobians[i].ndim - 1 if one else depth[i] + y.ndim
                 mean = jnp.sum(jacobians[i], axis=tuple(range(depth[i] + 1, last)))
-                pairs[name_of((*path, "blocks", i))] = (b, mean, depth[i])
+                pairs[name_of((*path, kind, i))] = (b, mean, depth[i])
     return pairs
 
 
 class _Tapped(nnx.Module):
-    """A block with a tap on its output."""
+    """A block with a tap on its output; without a block, what it is called with."""
 
-    def __init__(self, block: nnx.Module) -> None:
+    def __init__(self, block: nnx.Module | None = None) -> None:
         self.block = block
         self.tap: Any = nnx.data(None)
 
     def __call__(self, x: jax.Array, **given: Any) -> jax.Array:
-        return tapped(self.tap, call(self.block, x, given), _first_parameter(self.block))
+        y = x if self.block is None else call(self.block, x, given)
+        return tapped(self.tap, y, _first_parameter(self.block))
 
 
-def _first_parameter(module: nnx.Module) -> tuple[int, ...]:
+def _first_parameter(module: nnx.Module | None) -> tuple[int, ...]:
+    if module is None:
+        return ()
     return next((p.shape for p in jax.tree.leaves(nnx.state(module, nnx.Param))), ())
 
 
-def _jacobians(path: Any, twin: Any, loss: Loss, batch: Any) -> tuple[Any, ...]:
-    """Of the ``DirectFeedback`` at ``path``: its output ``y`` and its blocks' outputs (shapes), and
-    ``dy / dh_l`` of every block over the number of examples, ``(depth, n_out, *h_l)``; depths."""
-    twin = nnx.clone(twin)
-    net: Any = dict(nnx.iter_modules(twin))[path]
+def _tapped_stages(net: Any) -> list[_Tapped]:
+    """Taps at the outputs of all blocks, or at all marks, and at last at the output, put into ``net``."""
+    if isinstance(net, Marked):
+        net.places = nnx.List([_Tapped() for _ in (*net.names, "output")])
+        return list(net.places)
     stages: list[_Tapped] = []
     for i, block in enumerate(net.blocks):
         if isinstance(block, Stack):
@@ -181,7 +191,15 @@ def _jacobians(path: Any, twin: Any, loss: Loss, batch: Any) -> tuple[Any, ...]:
             net.blocks[i] = _Tapped(block)
             stages.append(net.blocks[i])
     net.readout = _Tapped(net.readout)
-    stages.append(net.readout)
+    return [*stages, net.readout]
+
+
+def _jacobians(path: Any, twin: Any, loss: Loss, batch: Any) -> tuple[Any, ...]:
+    """Of the direct feedback at ``path``: its output ``y`` and its blocks' outputs (shapes), and
+    ``dy / dh_l`` of every block over the number of examples, ``(depth, n_out, *h_l)``; depths."""
+    twin = nnx.clone(twin)
+    net: Any = dict(nnx.iter_modules(twin))[path]
+    stages = _tapped_stages(net)
     names = {name_of((*path, "stages", i)): one for i, one in enumerate(stages)}
     weights = {name: _first_parameter(one.block) for name, one in names.items()}
     depths = list(tap(names, weights, twin, loss, batch).values())[:-1]

@@ -294,6 +294,7 @@ def _convert_one(
         what = {name: alone.get(keys, set()) for name, keys in own.items()}
     else:
         what = _expected(module, placed, own)
+    where = name_of(path)
     if seen is None:
         path = ()  # the layer was seen by itself
     done: list[Done] = []
@@ -306,6 +307,7 @@ def _convert_one(
             done.append(_unused(kernel, found))
             continue
         put_under(placed, name, rule, rngs)
+        product.path = where
         done.append(((kernel,), "converted", ""))
         if MATRIX in found:
             done.append(((kernel,), "left", "multiplies outside of its product too"))

@@ -119,7 +119,8 @@ def _step(eqn: Any, values: list[Value], found: Uses) -> list[Value]:
     if name == "transpose":
         return [first._replace(axes=_permuted(first.axes, eqn.params["permutation"]))]
     if name in ("reshape", "squeeze") and first.arrays:
-        return [first._replace(axes=_varying(v.aval)) for v in eqn.outvars]
+        old = eqn.invars[0].aval.shape
+        return [first._replace(axes=_regrouped(first.axes, old, v.aval.shape)) for v in eqn.outvars]
     return [Value(active=True) for _ in eqn.outvars]
 
 
@@ -137,6 +138,26 @@ def _made(eqn: Any, out: Any, values: list[Value], weights: list[Value]) -> Valu
 
 def _permuted(axes: frozenset[int], permutation: Sequence[int]) -> frozenset[int]:
     return frozenset(i for i, old in enumerate(permutation) if old in axes)
+
+
+def _regrouped(axes: frozenset[int], old: Sequence[int], new: Sequence[int]) -> frozenset[int]:
+    """Of a reshaped array: the axes that are made of some of ``axes``."""
+    if 0 in old:
+        return frozenset()
+    found, i, j = set[int](), 0, 0
+    while i < len(old) and j < len(new):
+        start, at, a, b = i, j, old[i], new[j]
+        while a != b:  # the shortest runs of axes on both sides with as many entries
+            if a < b:
+                i += 1
+                a *= old[i]
+            else:
+                j += 1
+                b *= new[j]
+        i, j = i + 1, j + 1
+        if axes & set(range(start, i)):
+            found |= {k for k in range(at, j) if new[k] > 1}
+    return frozenset(found)
 
 
 def _note(found: Uses, values: Iterable[Value], use: Any) -> None:

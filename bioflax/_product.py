@@ -10,7 +10,7 @@ from flax import nnx
 from bioflax._feedback import Op, decouple
 from bioflax._rules.backprop import Backprop
 from bioflax._rules.base import Layer, Rule
-from bioflax._tap import Watch, tapped
+from bioflax._tap import Local, Watch, ones_back, tapped
 
 
 class Product(nnx.Module):
@@ -73,6 +73,7 @@ class Product(nnx.Module):
         self.mask: Any = nnx.data(None)
         self.tap: Any = nnx.data(None)
         self.layer: Layer | None = None
+        self.path = ""  # in the model that was converted, for errors to name it
 
     @property
     def __call__(self) -> Callable[..., jax.Array]:
@@ -94,12 +95,22 @@ class Product(nnx.Module):
         def op(x: jax.Array, kernel: jax.Array) -> jax.Array:
             return self.op(*before, x, kernel, *after, **kwargs)
 
-        return self._carry(op, x, kernel)
+        try:
+            return self._carry(op, x, kernel)
+        except (TypeError, ValueError) as error:
+            where = self.path or "a layer"
+            error.add_note(
+                f"in the product of {where} with {self.kernel} of shape {jax.numpy.shape(kernel)}, called with "
+                f"an input of shape {jax.numpy.shape(x)}"
+            )
+            raise
 
     def _carry(self, op: Op, x: jax.Array, kernel: jax.Array) -> jax.Array:
         """``op(x, kernel)``, with this product's rule, feedback and tap."""
         if isinstance(self.tap, Watch):
             return self.tap.run(op, x, kernel)
+        if isinstance(self.tap, Local):
+            x = ones_back(x)
         y = self._decoupled(op, x, kernel)
         return tapped(self.tap, y, kernel.shape)
 
@@ -159,8 +170,10 @@ def put_under(module: Any, name: str, rule: Rule, rngs: Any) -> None:
     def follow(module: Any, key: jax.Array) -> None:
         _follow(module, name, rule, nnx.Rngs(feedback=key))
 
-    for _ in stacked:
-        follow = nnx.vmap(follow)
+    # Where arrays lie on a mesh is said with the stacked axes, and inside without.
+    names = tuple(kernel.get_metadata().get("out_sharding") or ())[: len(stacked)]
+    for axis in reversed(names or (None,) * len(stacked)):
+        follow = nnx.vmap(follow, transform_metadata={nnx.PARTITION_NAME: axis})
     follow(module, jax.random.split(rngs.feedback(), stacked))
 
 

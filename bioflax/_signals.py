@@ -10,7 +10,7 @@ from bioflax._filters import name_of
 from bioflax._layers.place import place, rewired
 from bioflax._product import kernel_of, products
 from bioflax._pure import split
-from bioflax._tap import Spy
+from bioflax._tap import Spy, Tap
 
 Loss = Callable[[Any, Any], jax.Array]
 
@@ -43,8 +43,8 @@ class Measured(NamedTuple):
     depth: dict[str, int]
 
 
-def measure(model: Any, loss: Loss, batch: Any) -> Measured:
-    """Error signals and weight gradients of every layer that ``loss`` calls."""
+def measure(model: Any, loss: Loss, batch: Any, kind: type[Tap] = Tap) -> Measured:
+    """Error signals, by taps of this kind, and weight gradients of every layer that ``loss`` calls."""
     model = nnx.clone(model)
     modules: list[Any] = [module for _, module in nnx.iter_modules(model)]
     model = rewired(model, [(module, place(module)) for module in modules])
@@ -53,6 +53,8 @@ def measure(model: Any, loss: Loss, batch: Any) -> Measured:
     shapes = {path: kernel.shape for path, kernel in kernels.items()}
     taps = {path: product for path, (_, product) in found.items()}
     depth = tap(taps, shapes, model, loss, batch)
+    for path in depth:
+        taps[path].tap = nnx.data(kind(taps[path].tap[...]))
     graph, floats, rest = split(model)
     got = gradient(lambda f: loss(nnx.merge(graph, f, rest, copy=True), batch), floats)
     # A kernel that several layers share has one gradient, at the first of their paths.

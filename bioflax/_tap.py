@@ -12,6 +12,10 @@ class Tap(nnx.Variable[Any]):
     """A zero added to an output; its gradient is the error there."""
 
 
+class Local(Tap):
+    """A tap of a product at whose input the error is 1: it hears how far a change of the output reaches."""
+
+
 class Probe(nnx.Variable[Any]):
     """What goes back from an output in place of the error."""
 
@@ -84,6 +88,11 @@ def tapped(tap: Any, y: jax.Array, weights: tuple[int, ...]) -> jax.Array:
     if isinstance(tap, Probe):
         return _replace(y, tap[...])
     return y + jnp.reshape(tap[...], y.shape)
+
+
+def ones_back(x: jax.Array) -> jax.Array:
+    """``x``, from which an error of 1 goes back; numbers that are not differentiated as they are."""
+    return _replace(x, jnp.ones_like(x)) if jnp.issubdtype(x.dtype, jnp.inexact) else x
 
 
 @jax.custom_vjp

@@ -19,6 +19,7 @@ TESTS = {
     "_alignment.py": ["alignment", "history", "convert", "rules"],
     "_angle.py": ["angle", "alignment"],
     "_convert.py": ["convert", "flow", "alignment", "direct", "product"],
+    "_diagnostics.py": ["diagnostics", "history"],
     "_direct": ["direct", "marked", "alignment", "convert"],
     "_feedback.py": ["feedback", "rules", "layers"],
     "_filters.py": ["filters", "convert"],

@@ -69,15 +69,32 @@ def test_the_harness_understands_the_commands_that_pages_show():
         cli._parser().parse_args(words)
 
 
-# The tutorial as a notebook.
+# Pages as notebooks.
+
+notebooks = pytest.mark.parametrize("page", colab.PAGES, ids=lambda page: page.stem)
 
 
-def test_the_notebook_is_that_of_the_text():
-    assert colab.NOTEBOOK.read_text() == colab.notebook(), "run `python -m workflow.site.colab`"
+def test_the_tutorial_each_rule_and_a_conversion_are_notebooks():
+    names = {page.stem for page in colab.PAGES}
+    rules = {"feedback_alignment", "kolen_pollack", "sign_symmetry", "weight_mirror"}
+    assert rules == {path.stem for path in (ROOT / "bioflax/_rules").glob("*.py")} - {
+        "__init__",
+        "base",
+        "backprop",
+    }
+    assert rules | {"direct_feedback", "convert", "tutorial", "recipes"} <= names
+    assert {page.with_suffix(".ipynb") for page in colab.PAGES} == {*SITE.rglob("*.ipynb")}
 
 
-def test_the_notebook_has_no_outputs_and_installs_first():
-    made = nbformat.reads(colab.notebook(), as_version=4)
+@notebooks
+def test_a_notebook_is_that_of_the_text(page):
+    written = page.with_suffix(".ipynb").read_text(encoding="utf-8")
+    assert written == colab.notebook(page), "run `python -m workflow.site.colab`"
+
+
+@notebooks
+def test_a_notebook_has_no_outputs_and_installs_first(page):
+    made = nbformat.reads(colab.notebook(page), as_version=4)
     nbformat.validate(made)
     code = [cell for cell in made.cells if cell.cell_type == "code"]
     assert not any(cell.outputs for cell in code)
@@ -85,14 +102,15 @@ def test_the_notebook_has_no_outputs_and_installs_first():
     assert "%pip install" in code[0].source
 
 
-def test_what_only_the_site_needs_is_not_in_the_notebook():
-    text, made = jupytext.read(colab.TUTORIAL), nbformat.reads(colab.notebook(), as_version=4)
+@notebooks
+def test_what_only_the_site_needs_is_not_in_a_notebook(page):
+    text, made = jupytext.read(page), nbformat.reads(colab.notebook(page), as_version=4)
     hidden = [
         cell for cell in text.cells if {"remove-cell", "site"} & set(cell.metadata.get("tags", []))
     ]
     assert len(hidden) > 1
     assert len(made.cells) == len(text.cells) - len(hidden) + 1
-    assert not re.search(r"\{\{|\{\w+\}`|assert ", "".join(cell.source for cell in made.cells))
+    assert not re.search(r"\{\{ |\{\w+\}`|assert ", "".join(cell.source for cell in made.cells))
 
 
 @pytest.mark.parametrize("address", ["", "https://example.org/someone/bioflax"])
@@ -101,7 +119,7 @@ def test_the_address_of_the_repository_is_said_once(monkeypatch, tmp_path, addre
     (tmp_path / "CITATION.cff").write_text(yaml.safe_dump(citation))
     monkeypatch.setattr(colab, "ROOT", tmp_path)
     assert colab.repository() == address
-    first = nbformat.reads(colab.notebook(), as_version=4).cells[0].source
+    first = nbformat.reads(colab.notebook(colab.PAGES[0]), as_version=4).cells[0].source
     installed = re.search(r'%pip install --quiet "(.*?)"', first)[1]
     if address:
         assert installed == f"bioflax @ git+{address}"

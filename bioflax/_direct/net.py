@@ -193,7 +193,11 @@ class DirectFeedback(nnx.Module):
         ):
             # An error leaves the net only at its first block, to what comes before.
             step = functools.partial(_forward_step, graph, i == 0, given)
-            x, results = one.run(step, x, state)
+            try:
+                x, results = one.run(step, x, state)
+            except (TypeError, ValueError) as error:
+                error.add_note(f"in {self._name(i) if i < len(self.blocks) else 'readout'}")
+                raise
             found.append(results)
         return tuple(map(list, zip(*found, strict=True)))
 

@@ -347,3 +347,32 @@ def test_complex_arrays_have_the_angle_of_their_real_and_imaginary_parts():
     )
     assert float(measured.deltas["layers/1"]) < 1e-3
     assert 1 < float(measured.deltas["layers/0"]) < 179
+
+
+def test_marks_have_the_weights_that_the_same_blocks_have():
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.first = nnx.Linear(4, 5, kernel_init=quick, rngs=rngs)
+            self.second = nnx.Linear(5, 5, kernel_init=quick, rngs=rngs)
+            self.readout = nnx.Linear(5, 2, kernel_init=quick, rngs=rngs)
+
+        def __call__(self, x):
+            h = bioflax.direct(jnp.tanh(self.first(x)))
+            return self.readout(bioflax.direct(jnp.tanh(self.second(h))))
+
+    rngs, way = streams(), bioflax.DirectFeedbackAlignment()
+    net = bioflax.convert(Net(rngs), way, example=BATCH[0], rngs=rngs)
+    parts = net.model
+    blocks = [[parts.first, jnp.tanh], [parts.second, jnp.tanh]]
+    same = bioflax.DirectFeedback(blocks, parts.readout, rngs=rngs)
+    for mine, theirs in zip(same.feedback, net.feedback, strict=True):
+        mine[...] = theirs[...]
+    marks, blocks = aligned(net), aligned(same)
+    assert {"marks/0", "marks/1"} <= marks.weights.keys()
+    for field in "weights", "weight_ratios":
+        for i in range(2):
+            found, expected = (
+                getattr(a, field)[f"{kind}/{i}"]
+                for a, kind in ((marks, "marks"), (blocks, "blocks"))
+            )
+            assert found == pytest.approx(float(expected), rel=1e-4)

@@ -906,3 +906,17 @@ def test_centring_takes_from_every_signal_the_mean_of_all_and_leaves_the_readout
     assert all(not np.any(g) for path, g in found.items() if path.startswith("blocks"))
     with pytest.raises(ValueError, match="mode='cdfa' needs a batch"):
         gradients(model, jnp.asarray(X[0]), jnp.asarray(ERROR[0]))
+
+
+def test_an_error_in_a_block_names_the_block():
+    rngs = nnx.Rngs(0)
+    blocks = [[nnx.Linear(4, 4, rngs=rngs)], [nnx.Linear(4, 4, rngs=rngs), lambda h: (h, h)]]
+    with pytest.raises(TypeError, match="need modules that put out one array") as caught:
+        bioflax.DirectFeedback(blocks, nnx.Linear(4, 2, rngs=rngs), rngs=rngs)(
+            jnp.ones((2, 4), jnp.float32)
+        )
+    assert "in blocks[1]" in caught.value.__notes__
+    net = bioflax.DirectFeedback(blocks[:1], nnx.Linear(5, 2, rngs=rngs), rngs=rngs)
+    with pytest.raises(TypeError) as caught:
+        net(jnp.ones((2, 4), jnp.float32))
+    assert "in readout" in caught.value.__notes__

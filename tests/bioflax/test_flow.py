@@ -52,6 +52,7 @@ MIXES = {
     "by_hand": ((4, 3), lambda h, w: (h[..., None] * w).sum(-2)),
     "one_sum": ((4,), lambda h, w: (h * w).sum(-1, keepdims=True)),
     "convolved": ((3, 1, 1), lambda h, w: jax.lax.conv(h[:, None], w.transpose(2, 1, 0), (1,), "SAME")),
+    "summed_in_pieces": ((4,), lambda h, w: (h * w).reshape(-1, 2, 2).sum(2)),
     "jitted": ((4, 4), lambda h, w: jax.jit(jnp.matmul)(h, w)),
     "remat": ((4, 4), lambda h, w: jax.checkpoint(jnp.matmul)(h, w)),
     "scanned": ((3, 4, 4), scanned),
@@ -64,6 +65,10 @@ HARMLESS = {
     "position": ((2, 4), lambda h, w: h + w),
     "gain": ((4,), lambda h, w: jnp.tanh(h * w)),
     "gain_and_pool": ((4,), lambda h, w: (h.reshape(2, 2, 2) * w[:2]).sum(1)),
+    "decay_in_pieces": (
+        (2,),
+        lambda h, w: jnp.cumsum((h.reshape(-1, 2, 2) * w).reshape(-1, 1, 2, 2), 2),
+    ),
     "table": ((5, 4), lambda h, w: h + w[jnp.argmax(h, -1)]),
     "token": ((1, 4), lambda h, w: jnp.concatenate([h, w])),
     "unused": ((4, 4), lambda h, w: h),

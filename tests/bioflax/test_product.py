@@ -289,3 +289,12 @@ def test_flax_tabulates_converted_models_direct_feedback_and_stacks(flops):
             assert (
                 shown in nnx.tabulate(model, x, compute_vjp_flops=flops) or shown == "dot_general"
             )
+
+
+def test_an_error_in_a_call_names_the_layer():
+    layer = nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(0)))
+    model = bioflax.convert(layer, bioflax.FeedbackAlignment(), rngs=nnx.Rngs(1))
+    with pytest.raises(TypeError, match="contracting dimensions") as caught:
+        model(jnp.ones((2, 7)))
+    said = "in the product of layers/0 with kernel of shape (4, 3), called with an input of shape (2, 7)"
+    assert said in caught.value.__notes__

@@ -37,6 +37,19 @@ with jax.set_mesh(explicit):
     for value in (found["kernel"], found["dot_general"]["feedback"]):
         assert value.get_value() == P(None, None, "model"), found
 """
+VMAPPED = """
+for names in ((None, None, "model"), ("data", None, "model")):
+    @nnx.vmap(transform_metadata={nnx.PARTITION_NAME: names[0]})
+    def make(key):
+        return nnx.Linear(8, 8, rngs=nnx.Rngs(params=key), **split)
+
+    with jax.set_mesh(jax.make_mesh((2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)):
+        model = nnx.Sequential(make(jax.random.split(jax.random.key(0), 2)))
+        layer = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=nnx.Rngs(1)).layers[0]
+    assert layer.feedback.shape == (2, 8, 8)
+    assert layer.feedback.get_metadata()["out_sharding"] == names
+    assert not np.array_equal(layer.feedback[0], layer.feedback[1])
+"""
 DIRECT = """
 gradients = []
 for options in (split, {}):
@@ -85,8 +98,8 @@ for mode in ("dfa", "dkp"):
 
 @pytest.mark.parametrize(
     "body",
-    [LAYER, STACK, DIRECT, ALIGNMENT, MAPPED],
-    ids=["layer", "stack", "direct", "alignment", "shard_map"],
+    [LAYER, STACK, VMAPPED, DIRECT, ALIGNMENT, MAPPED],
+    ids=["layer", "stack", "vmapped layers", "direct", "alignment", "shard_map"],
 )
 def test_on_several_devices(body):
     done = subprocess.run([sys.executable, "-c", HEAD + body], capture_output=True, text=True)

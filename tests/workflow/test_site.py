@@ -9,15 +9,20 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import bioflax
+from workflow.site import colab
 
 BLANK = (
     "---\njupytext:\n  text_representation: {format_name: myst}\nkernelspec: {name: python3}\n---\n"
 )
+NOTEBOOKS = sorted((colab.HERE / "notebooks").glob("*.md"))
 # Pages that run, as stubs: what is tested is the rule.
 STUBS = {
     "limits": "# Known limits\n",
     "rules": "# Which rule when\n",
     "start": "# Start\n",
+    "diagnostics": "# Why\n",
+    "recipes": "# Recipes\n",
+    **{f"notebooks/{page.stem}": "# One\n" for page in NOTEBOOKS},
     "tutorial": f"{BLANK}# A tutorial\n\n```{{code-cell}} ipython3\nprint(6 * 7)\n```\n",
 }
 
@@ -103,7 +108,8 @@ def test_the_tutorial_shows_what_it_prints_and_draws(site):
     assert re.search(r"left of the gap: 0\.\d{4}", text)
     assert len(re.findall(r'<img [^>]*src="_images/[^"]*\.(?:png|svg)"', text)) == 2
     assert "# What the text says" not in text
-    assert [*(site / "_downloads").rglob("tutorial.ipynb")]
+    for page in colab.PAGES:
+        assert [*(site / "_downloads").rglob(f"{page.stem}.ipynb")]
 
 
 def test_equations_are_drawn_without_a_script(site):

@@ -1,7 +1,7 @@
-"""The tutorial as a notebook for Colab: `python -m workflow.site.colab` writes it anew.
+"""Pages as notebooks for Colab: `python -m workflow.site.colab` writes them anew.
 
-The text, tutorial.md, is the source; the notebook has its cells without outputs, those that only
-the site needs left out, and before them one that installs.
+The text of a page that offers one is its source; the notebook, beside it, has its cells without
+outputs, those that only the site needs left out, and before them one that installs.
 """
 
 from pathlib import Path
@@ -12,7 +12,9 @@ import yaml
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-TUTORIAL, NOTEBOOK = HERE / "tutorial.md", HERE / "tutorial.ipynb"
+
+# The pages that offer a notebook.
+PAGES = [page for page in sorted(HERE.rglob("*.md")) if "{{ colab" in page.read_text(encoding="utf-8")]
 
 INSTALL = """\
 # Install what is missing{where}.
@@ -32,8 +34,8 @@ def repository() -> str:
     return citation().get("repository-code", "").rstrip("/")
 
 
-def notebook() -> str:
-    """The notebook, the same in every call."""
+def notebook(page: Path) -> str:
+    """The notebook of a page, the same in every call."""
     address = repository()
     wheel = f"bioflax-{citation()['version']}-py3-none-any.whl"
     source = f"bioflax @ git+{address}" if address else wheel
@@ -42,7 +44,7 @@ def notebook() -> str:
     )
     text = INSTALL.format(source=source, where=where)
     install = nbformat.v4.new_code_cell(text)  # type: ignore[no-untyped-call]
-    made = jupytext.read(TUTORIAL)
+    made = jupytext.read(page)
     made.cells = [install, *(cell for cell in made.cells if not _of_the_site(cell))]
     for number, cell in enumerate(made.cells):
         cell.id = f"cell-{number}"
@@ -56,4 +58,5 @@ def _of_the_site(cell: nbformat.NotebookNode) -> bool:
 
 
 if __name__ == "__main__":
-    NOTEBOOK.write_text(notebook(), encoding="utf-8")
+    for page in PAGES:
+        page.with_suffix(".ipynb").write_text(notebook(page), encoding="utf-8")

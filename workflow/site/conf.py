@@ -22,7 +22,7 @@ from sphinx.application import Sphinx
 from sphinx.util.inspect import signature, stringify_signature
 
 import bioflax
-from workflow.site.colab import HERE, NOTEBOOK, ROOT, repository
+from workflow.site.colab import HERE, ROOT, repository
 
 REPOSITORY = repository()
 COLAB = "https://colab.research.google.com/github"
@@ -82,11 +82,11 @@ if REPOSITORY:
     }
 html_math_renderer = "mathml"
 
-NOTEBOOK_PATH = NOTEBOOK.relative_to(ROOT).as_posix()
+# Of a page: `{{ colab.format(env.docname) }}`.
 myst_substitutions = {
     "colab": (
         f"[Open in Colab]({COLAB}/{REPOSITORY.removeprefix('https://github.com/')}"
-        f"/blob/main/{NOTEBOOK_PATH}), or download"
+        f"/blob/main/{HERE.relative_to(ROOT).as_posix()}/{{}}.ipynb), or download"
         if REPOSITORY.startswith("https://github.com/")
         else "Download"
     )
