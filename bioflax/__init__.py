@@ -49,8 +49,10 @@ from bioflax._product import Product
 from bioflax._report import Report
 from bioflax._rules import (
     Backprop,
+    Conditioned,
     FeedbackAlignment,
     KolenPollack,
+    ProductFeedback,
     Rule,
     SignSymmetry,
     WeightMirror,
@@ -62,6 +64,7 @@ __all__ = [
     "Alignment",
     "Backprop",
     "CentredFeedback",
+    "Conditioned",
     "Conv",
     "ConvTranspose",
     "DirectFeedback",
@@ -85,6 +88,7 @@ __all__ = [
     "MultiHeadAttention",
     "OptimizedLSTMCell",
     "Product",
+    "ProductFeedback",
     "Report",
     "Rule",
     "SignSymmetry",
