@@ -26,6 +26,7 @@ from bioflax._direct import (
     ErrorSignFeedback,
     ExactFeedback,
     IndirectFeedbackAlignment,
+    normalised,
 )
 from bioflax._direct.marked import Marked, direct
 from bioflax._feedback import Feedback, decouple
@@ -105,6 +106,7 @@ __all__ = [
     "global_norm",
     "history",
     "mirror",
+    "normalised",
     "signals",
 ]
 __version__ = "0.1.0"

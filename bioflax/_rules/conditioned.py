@@ -52,7 +52,7 @@ class Conditioned(Rule):
         @misc{safaai2026conditioned,
           title={Conditioned direct feedback alignment via activity and error geometry},
           author={Safaai, Houman and Reddy, Varun and Sabatini, Bernardo L.},
-          year={2026}, eprint={2607.18574}, archivePrefix={arXiv}}
+          eprint={2607.18574}, archivePrefix={arXiv}, year={2026}}
 
     >>> import bioflax
     >>> rngs = nnx.Rngs(0)
@@ -101,7 +101,7 @@ class Conditioned(Rule):
                 f"{dy.shape} of one {x.shape}"
             )
         # Nothing is solved in half precision.
-        wide = dw.dtype if jnp.finfo(dw.dtype).bits >= 32 else jnp.dtype(jnp.float32)
+        wide = dw.dtype if dw.dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
         x, dy = (a.reshape(-1, a.shape[-1]).astype(wide) for a in (x, dy))
         n = len(x)
         mixed = dy

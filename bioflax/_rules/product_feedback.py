@@ -51,7 +51,7 @@ class ProductFeedback(DrawnRule):
         @misc{jian2024deep,
           title={Deep learning without weight symmetry},
           author={{Li Ji-An} and Benna, Marcus K.},
-          year={2024}, eprint={2405.20594}, archivePrefix={arXiv}, primaryClass={cs.LG}}
+          eprint={2405.20594}, archivePrefix={arXiv}, primaryClass={cs.LG}, year={2024}}
     """
 
     shared: ClassVar[bool] = True

@@ -906,3 +906,17 @@ def test_centring_takes_from_every_signal_the_mean_of_all_and_leaves_the_readout
     assert all(not np.any(g) for path, g in found.items() if path.startswith("blocks"))
     with pytest.raises(ValueError, match="mode='cdfa' needs a batch"):
         gradients(model, jnp.asarray(X[0]), jnp.asarray(ERROR[0]))
+
+
+def test_normalised_feedback_has_the_length_1_and_sends_signals_of_one_length_to_every_block():
+    rngs, widths = streams(), [50, 800, 200]
+    blocks = [
+        [nnx.Linear(a, b, rngs=rngs), jnp.tanh] for a, b in zip([30, *widths], widths, strict=False)
+    ]
+    readout = nnx.Linear(widths[-1], 10, rngs=rngs)
+    model = bioflax.DirectFeedback(blocks, readout, feedback_init=bioflax.normalised, rngs=rngs)
+    e = normal((1000, 10), np.float32)
+    for b in model.feedback:
+        assert jnp.linalg.norm(b[...]) == pytest.approx(1, abs=0.1)
+        sent = np.linalg.norm(e @ np.asarray(b[...]), axis=1) / np.linalg.norm(e, axis=1)
+        assert sent.mean() == pytest.approx(1 / np.sqrt(10), rel=0.1)

@@ -58,10 +58,10 @@ DatasetName = Annotated[str, _among(DATASETS), _listed(DATASETS)]
 
 class Init(Strict):
     """How an array is drawn, as the catalogue has it: ``zeros``, ``{uniform: a}`` (U[-a, a]), ``{normal: s}``
-    (N(0, s^2)),
-    ``fan_in_uniform`` (U[-1/sqrt(fan_in), +], Torch's default), ``fan_in_normal`` (variance 2/fan_in, He's),
-    ``fan_sum_normal`` (variance 1/(fan_in + fan_out)), ``fan_sum_uniform`` (2/(fan_in + fan_out), Glorot's), ``receiver_uniform`` (U[-1/sqrt(n), +], n units that receive it),
-    ``forward_weights`` (feedback that starts as the layer's own W), ``{constant: c}``, or
+    (N(0, s^2)), ``fan_in_uniform`` (U[-1/sqrt(fan_in), +], Torch's default), ``fan_in_normal``
+    (variance 2/fan_in, He's), ``fan_sum_normal`` (variance 1/(fan_in + fan_out)), ``fan_sum_uniform``
+    (variance 2/(fan_in + fan_out), Glorot's), ``receiver_uniform`` (U[-1/sqrt(n), +], n units that
+    receive it), ``forward_weights`` (feedback that starts as the layer's own W), ``{constant: c}``, or
     ``{grid: h}`` (the seed picks a point of a 21 x 21 grid over [-h, h]^2)."""
 
     kind: StartName
