@@ -31,7 +31,7 @@ RECOLLECTED = ("C", "C+")
 
 
 def short_name(paper: str, store: Store = Store()) -> str:
-    """How one cites a paper: ``Lillicrap et al. 2016``; of a folder without a year, of several papers, its title."""
+    """How one cites a paper: ``Lillicrap et al. 2016``; a folder without a year by its title."""
     declared, year = experiments.load(paper, store), paper[-4:]
     if not year.isdigit():
         return declared.title
