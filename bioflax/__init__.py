@@ -27,6 +27,7 @@ from bioflax._direct import (
     ErrorSignFeedback,
     ExactFeedback,
     IndirectFeedbackAlignment,
+    normalised,
 )
 from bioflax._direct.marked import Marked, direct
 from bioflax._feedback import Feedback, decouple
@@ -50,8 +51,10 @@ from bioflax._product import Product
 from bioflax._report import Report
 from bioflax._rules import (
     Backprop,
+    Conditioned,
     FeedbackAlignment,
     KolenPollack,
+    ProductFeedback,
     Rule,
     SignSymmetry,
     WeightMirror,
@@ -63,6 +66,7 @@ __all__ = [
     "Alignment",
     "Backprop",
     "CentredFeedback",
+    "Conditioned",
     "Conv",
     "ConvTranspose",
     "Diagnostics",
@@ -87,6 +91,7 @@ __all__ = [
     "MultiHeadAttention",
     "OptimizedLSTMCell",
     "Product",
+    "ProductFeedback",
     "Report",
     "Rule",
     "SignSymmetry",
@@ -103,6 +108,7 @@ __all__ = [
     "global_norm",
     "history",
     "mirror",
+    "normalised",
     "signals",
 ]
 __version__ = "0.1.0"

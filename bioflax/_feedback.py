@@ -9,6 +9,7 @@ import jax
 from flax import nnx
 
 Op = Callable[[jax.Array, jax.Array], jax.Array]
+Gradient = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 _refusing: contextvars.ContextVar[str] = contextvars.ContextVar("refusing", default="")
 
 
@@ -20,7 +21,9 @@ class Feedback(nnx.Variable[Any]):
     """
 
 
-def decouple(op: Op, *, shared: bool = False) -> Callable[..., jax.Array]:
+def decouple(
+    op: Op, *, shared: bool = False, gradient: Gradient = lambda dw, x, dy: dw
+) -> Callable[..., jax.Array]:
     """Let ``op`` carry the error back through weights of its own.
 
     Forward ``y = op(x, W)``. Backward, for an error ``dy`` at the output:
@@ -33,6 +36,7 @@ def decouple(op: Op, *, shared: bool = False) -> Callable[..., jax.Array]:
       op: ``(x, W) -> y``, linear in each argument, for example ``jnp.matmul`` with ``x`` of shape
         ``(..., n_in)`` and ``W`` of shape ``(n_in, n_out)``.
       shared: let ``B`` receive the gradient of ``W`` (Kolen-Pollack) instead of none.
+      gradient: ``(dW, x, dy) -> array`` of the shape of ``W``, which takes the place of ``dW``.
 
     Returns:
       ``f(x, W, B) -> y`` with the backward pass above; ``B`` has the shape of ``W``.
@@ -62,7 +66,7 @@ def decouple(op: Op, *, shared: bool = False) -> Callable[..., jax.Array]:
     def backward(kept: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array | None]:
         x, w, b = kept
         dx = _transpose(op, lambda x: op(x, b.astype(w.dtype)), x, dy)
-        dw = _transpose(op, lambda w: op(x, w), w, dy)
+        dw = gradient(_transpose(op, lambda w: op(x, w), w, dy), x, dy)
         return dx, dw, dw.astype(b.dtype) if shared else None
 
     product.defvjp(forward, backward)

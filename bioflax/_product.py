@@ -116,11 +116,13 @@ class Product(nnx.Module):
 
     def _decoupled(self, op: Op, x: jax.Array, kernel: jax.Array) -> jax.Array:
         b = self._weights(kernel)
-        if b is None:
+        if b is None and type(self.rule).gradient is Rule.gradient:
             return op(x, kernel)
-        if self.mask is not None:  # Flax has masked the kernel already.
+        if b is None:
+            b = kernel
+        elif self.mask is not None:  # Flax has masked the kernel already.
             b = b * self.mask.astype(b.dtype)
-        return decouple(op, shared=self.rule.shared)(x, kernel, b)
+        return decouple(op, shared=self.rule.shared, gradient=self.rule.gradient)(x, kernel, b)
 
     def _weights(self, kernel: jax.Array) -> jax.Array | None:
         """The ``B`` of a call with ``kernel``, before the mask; None for ``kernel`` itself."""

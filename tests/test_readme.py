@@ -118,7 +118,7 @@ def test_a_papers_page_names_the_claims_that_are_younger_than_their_results(pape
     younger = {claim for claim, found in ages.items() if found & {predictions.NO, predictions.SOME}}
     text = (ROOT / "replications" / paper / "README.md").read_text(encoding="utf-8")
     (named,) = re.findall(r"Younger than their results: (.*?)[.;]\s", text, re.DOTALL)
-    assert set(re.findall(r"\b[KLN]\d[\w-]*", named)) == younger
+    assert set(re.findall(r"\b[CDKLNP]\d[\w-]*", named)) == younger
     of_rules = {a for preset in PRESETS for a in predictions.of_numbers(paper, preset).values()}
     assert (predictions.NO in of_rules) == ("the rules by which a number agrees" in named)
 

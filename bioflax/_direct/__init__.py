@@ -7,6 +7,7 @@ from bioflax._direct.feedback_alignment import DirectFeedbackAlignment
 from bioflax._direct.indirect import IndirectFeedbackAlignment
 from bioflax._direct.kolen_pollack import DirectKolenPollack
 from bioflax._direct.net import DirectFeedback
+from bioflax._direct.normalised import normalised
 from bioflax._direct.target_projection import DirectRandomTargetProjection
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "ErrorSignFeedback",
     "ExactFeedback",
     "IndirectFeedbackAlignment",
+    "normalised",
 ]

@@ -94,6 +94,11 @@ class Rule(abc.ABC):
     def weights(self, layer: Layer, kernel: jax.Array) -> jax.Array | None:
         """The ``B`` the error goes through in this call; None for ``kernel`` itself."""
 
+    def gradient(self, dw: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array:
+        """What the kernel learns from in the place of its gradient ``dw``, for an input and an error."""
+        del x, dy
+        return dw
+
 
 @dataclasses.dataclass(frozen=True)
 class DrawnRule(Rule):

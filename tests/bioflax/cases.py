@@ -33,7 +33,11 @@ RULES = {
     "sign_symmetry_batch": bioflax.SignSymmetry(traceable, magnitude="batch"),
     "sign_symmetry_fixed": bioflax.SignSymmetry(quick, magnitude="fixed"),
     "weight_mirror": bioflax.WeightMirror(quick),
+    "product_feedback": bioflax.ProductFeedback(quick, ratio=2, fixed_init=quick),
+    "conditioned": bioflax.Conditioned(bioflax.FeedbackAlignment(quick), activity=0.5, error=0.3),
 }
+# Not of every layer: see DENSE.
+OF_DENSE = ("conditioned",)
 # Options of the compiler for tests: compiling is most of their time.
 FAST = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 DTYPES = {"float32": 2e-5, "bfloat16": 6e-2, "float64": 1e-12}
@@ -66,6 +70,10 @@ class Weights:
         rule, layer = self.layer.rule, self.layer
         if isinstance(rule, bioflax.Backprop):
             return self.kernel.value
+        if isinstance(rule, bioflax.ProductFeedback):
+            learned, fixed = map(_array, layer.feedback)
+            b = learned @ fixed.T
+            return b.T if self.product.transposed else b.reshape(self.kernel.value.shape)
         if not isinstance(rule, bioflax.SignSymmetry):
             return _array(layer.feedback)
         if self.stream is not None:
@@ -73,6 +81,24 @@ class Weights:
         else:
             size = _array(layer.feedback)
         return size * np.sign(self.kernel.value)
+
+    def gradient(self, dw: np.ndarray, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        """What the kernel receives in the place of ``dw``."""
+        rule = self.layer.rule
+        if not isinstance(rule, bioflax.Conditioned):
+            return dw
+        return oracle.conditioned(dw, x, dy, rule.activity, rule.error)
+
+    def learned(self) -> dict[str, np.ndarray]:
+        """The gradients of feedback that learns, from the kernel's, by their paths in the feedback."""
+        dw, feedback, outputs = self.kernel.grad, self.layer.feedback, self.product.outputs
+        if isinstance(feedback, nnx.Param):  # Kolen-Pollack: dB = dW
+            return {"": dw}
+        if not isinstance(self.layer.rule, bioflax.ProductFeedback):
+            return {}
+        rows = dw.shape[: -outputs or -1]
+        matrix = dw.T if self.product.transposed else dw.reshape(*rows, -1)
+        return {"/0": matrix @ _array(feedback[1])}  # dR = dW S
 
 
 def _array(variable: Any) -> np.ndarray:
@@ -108,7 +134,7 @@ def _biased(y: Node, w: Weights, shape: tuple[int, ...] | None = None) -> Node:
 def _einsum(spec: str, path: str = "", shape: tuple[int, ...] | None = None) -> Any:
     def expected(ws: dict[str, Weights], x: Node) -> Node:
         w = ws[path]
-        return _biased(oracle.product(spec, x, w.kernel, w.b()), w, shape)
+        return _biased(oracle.product(spec, x, w.kernel, w.b(), w.gradient), w, shape)
 
     return expected
 
@@ -286,6 +312,8 @@ LAYERS = {
     "gru_cell": _cell(bioflax.GRUCell, _gru, 1),
 }
 
+# Made of layers with one matrix, and no other.
+DENSE = ("linear", "simple_cell", "lstm_cell", "optimized_lstm_cell", "gru_cell")
 COMPOSITE = ("attention", "simple_cell", "lstm_cell", "optimized_lstm_cell", "gru_cell")
 
 

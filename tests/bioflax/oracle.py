@@ -43,17 +43,32 @@ def inject(a: Node, error) -> Node:
     return Node(a.value, (a,), lambda dy: (dy + error,))
 
 
-def product(spec: str, x: Node, w: Node, b) -> Node:
-    """``einsum(spec, x, w)``; the error goes back through ``b``, an array like ``w``."""
+def product(spec: str, x: Node, w: Node, b, gradient=lambda dw, x, dy: dw) -> Node:
+    """``einsum(spec, x, w)``; the error goes back through ``b``, an array like ``w``.
+
+    ``gradient(dw, x, dy)`` is what ``w`` receives.
+    """
     inputs, out = spec.split("->")
     x_axes, w_axes = inputs.split(",")
 
     def pull(dy):
         dx = np.einsum(f"{out},{w_axes}->{x_axes}", dy, np.asarray(b, np.float64))
         dw = np.einsum(f"{x_axes},{out}->{w_axes}", x.value, dy)
-        return dx, dw
+        return dx, gradient(dw, x.value, dy)
 
     return Node(np.einsum(spec, x.value, w.value), (x, w), pull)
+
+
+def conditioned(dw, x, dy, activity=None, error=None):
+    """``dw`` of a mean over examples, divided by the moments of its inputs and of its errors."""
+    x, dy = (a.reshape(-1, a.shape[-1]) for a in (x, dy))
+    n, changed = len(x), dw
+    if activity is not None:
+        changed = np.linalg.inv(x.T @ x / n + activity * np.eye(x.shape[1])) @ changed
+    if error is not None:
+        own = n * dy
+        changed = changed @ np.linalg.inv(own.T @ own / n + error * np.eye(dy.shape[1]))
+    return changed * np.linalg.norm(dw) / max(np.linalg.norm(changed), 1e-12)
 
 
 def plain(spec: str, a: Node, b: Node) -> Node:

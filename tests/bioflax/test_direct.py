@@ -920,3 +920,17 @@ def test_an_error_in_a_block_names_the_block():
     with pytest.raises(TypeError) as caught:
         net(jnp.ones((2, 4), jnp.float32))
     assert "in readout" in caught.value.__notes__
+
+
+def test_normalised_feedback_has_the_length_1_and_sends_signals_of_one_length_to_every_block():
+    rngs, widths = streams(), [50, 800, 200]
+    blocks = [
+        [nnx.Linear(a, b, rngs=rngs), jnp.tanh] for a, b in zip([30, *widths], widths, strict=False)
+    ]
+    readout = nnx.Linear(widths[-1], 10, rngs=rngs)
+    model = bioflax.DirectFeedback(blocks, readout, feedback_init=bioflax.normalised, rngs=rngs)
+    e = normal((1000, 10), np.float32)
+    for b in model.feedback:
+        assert jnp.linalg.norm(b[...]) == pytest.approx(1, abs=0.1)
+        sent = np.linalg.norm(e @ np.asarray(b[...]), axis=1) / np.linalg.norm(e, axis=1)
+        assert sent.mean() == pytest.approx(1 / np.sqrt(10), rel=0.1)

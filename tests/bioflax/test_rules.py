@@ -78,7 +78,9 @@ def test_by_default_feedback_is_drawn_as_the_kernel_is():
 @pytest.mark.parametrize("rule", [bioflax.FeedbackAlignment, "feedback_alignment", None])
 @pytest.mark.parametrize("make", [bioflax.Linear, bioflax.SimpleCell])
 def test_what_is_not_a_rule_is_refused_and_the_valid_ones_are_named(rule, make):
-    with pytest.raises(TypeError, match=r"is not a rule; valid: Backprop\(\), FeedbackAlignment\("):
+    with pytest.raises(
+        TypeError, match=r"is not a rule; valid: Backprop\(\), Conditioned\(\), Feedback"
+    ):
         make(4, 3, rule=rule, rngs=nnx.Rngs(0))
 
 
@@ -190,19 +192,27 @@ def test_fixed_feedback_receives_no_gradient_even_when_asked_for_one(name):
 # Kolen-Pollack -----------------------------------------------------------------------------------
 
 STEPS, RATE, DECAY = 10_000, 0.05, 0.004
+KP = bioflax.KolenPollack()
 
 
-def gaps(optimizer, steps=STEPS, change=None):
-    """``W - B`` of both layers of a small net over training, ``(steps + 1, n_in, n_out)`` each."""
+def gaps(optimizer, steps=STEPS, rule=KP):
+    """``W - B`` of both layers of a small net over training, ``(steps + 1, n_in, n_out)`` each.
+
+    Of product feedback ``W S - R``.
+    """
     rngs = streams()
-    kind = {"rule": bioflax.KolenPollack(), "rngs": rngs, "param_dtype": jnp.float64}
+    kind = {"rule": rule, "rngs": rngs, "param_dtype": jnp.float64}
     net = nnx.Sequential(bioflax.Linear(3, 5, **kind), jnp.tanh, bioflax.Linear(5, 2, **kind))
     graph, params, rest = nnx.split(net, nnx.Param, ...)
     x, y = jnp.asarray(normal((16, 3))), jnp.asarray(normal((16, 2), seed=1))
 
     def gap(params):
-        layers = [params["layers"][i] for i in (0, 2)]
-        return [layer["kernel"][...] - layer["dot_general"]["feedback"][...] for layer in layers]
+        found = []
+        for layer in (nnx.merge(graph, params, rest).layers[i] for i in (0, 2)):
+            w, b = layer.kernel[...], layer.feedback
+            product = isinstance(rule, bioflax.ProductFeedback)
+            found.append(w @ b[1][...] - b[0][...] if product else w - b[...])
+        return found
 
     def step(carry, _):
         params, state = carry
@@ -291,6 +301,141 @@ def test_the_law_of_kolen_pollack_breaks_where_its_conditions_do(name):
 def test_decay_after_the_sign_flip_makes_the_gap_grow():
     for gap in gaps(BREAKING["decay_after_the_sign_flip"], 500):
         assert departure(gap, (1 + DECAY) ** np.arange(501)) < 1e-10
+
+
+# Product feedback --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["sgd", "sgd_with_momentum_and_decoupled_decay"])
+def test_the_learned_factor_comes_to_the_product_of_the_kernel_and_the_fixed_one(name):
+    rule = bioflax.ProductFeedback(ratio=3)
+    for gap in gaps(KEEPING[name], 2000, rule):
+        assert departure(gap, (1 - DECAY) ** np.arange(2001)) < 1e-10
+
+
+def test_an_optimiser_that_scales_each_step_breaks_the_law_of_product_feedback():
+    for gap in gaps(KEEPING["adamw"], 500, bioflax.ProductFeedback(ratio=3)):
+        assert departure(gap, (1 - DECAY) ** np.arange(501)) > 0.01
+
+
+def identity(key, shape, dtype):
+    del key
+    return jnp.eye(*shape, dtype=dtype)
+
+
+def test_product_feedback_with_one_for_its_fixed_factor_is_kolen_pollack():
+    case, x = LAYERS["linear"], jnp.asarray(normal(LAYERS["linear"].shape))
+    rules = (bioflax.ProductFeedback(ratio=1, fixed_init=identity), bioflax.KolenPollack())
+    ours, theirs = (
+        jax.tree.leaves(gradient(case.make(rule=rule, rngs=streams()), x)) for rule in rules
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("ratio", "degrees"), [(1, 45.0), (10, 17.55)])
+def test_the_product_ends_at_an_angle_to_the_kernel_that_the_ratio_sets(ratio, degrees):
+    rule = bioflax.ProductFeedback(ratio=ratio)
+    layer = bioflax.Linear(300, 200, rule=rule, rngs=streams())
+    learned, fixed = layer.feedback
+    learned[...] = layer.kernel[...] @ fixed[...]  # where the law takes it
+    product = layer.dot_general._weights(layer.kernel[...])
+    assert bioflax.angle(product, layer.kernel[...]) == pytest.approx(degrees, abs=1)
+    orthogonal = nnx.initializers.orthogonal()
+    layer = bioflax.Linear(
+        30, 20, rule=dataclasses.replace(rule, fixed_init=orthogonal), rngs=streams()
+    )
+    learned, fixed = layer.feedback
+    learned[...] = layer.kernel[...] @ fixed[...]
+    product = layer.dot_general._weights(layer.kernel[...])
+    np.testing.assert_allclose(product, layer.kernel[...], atol=1e-6)
+
+
+def test_of_product_feedback_one_factor_is_a_parameter_and_the_other_is_not():
+    layer = bioflax.Conv(2, 3, (3, 3), rule=bioflax.ProductFeedback(ratio=4), rngs=nnx.Rngs(0))
+    learned, fixed = layer.feedback
+    assert (learned.shape, fixed.shape) == ((3, 3, 2, 12), (3, 12))
+    assert isinstance(learned, nnx.Param)
+    assert not isinstance(fixed, nnx.Param)
+    with pytest.raises(ValueError, match="ratio=0 of product feedback must be at least 1"):
+        bioflax.ProductFeedback(ratio=0)
+
+
+# Conditioning ------------------------------------------------------------------------------------
+
+
+def dense_gradients(rule, factor=1.0):
+    """Of the kernel and of the input of one layer, for an error times ``factor``."""
+    layer = LAYERS["linear"].make(rule=rule, rngs=streams())
+    graph, params, rest = nnx.split(layer, nnx.Param, ...)
+    x = jnp.asarray(normal(LAYERS["linear"].shape))
+    error = factor * jnp.asarray(normal((2, 3, 4), seed=1))
+
+    def loss(params, x):
+        return jnp.sum(nnx.merge(graph, params, rest)(x) * error)
+
+    params, dx = jax.grad(loss, argnums=(0, 1))(params, x)
+    return np.array(params["kernel"][...]), np.array(dx)
+
+
+def test_conditioning_keeps_the_norm_and_the_error_that_goes_down():
+    raw, dx = dense_gradients(bioflax.FeedbackAlignment())
+    for dampings in ({"activity": 0.1}, {"activity": None, "error": 0.1}, {"error": 0.1}):
+        rule = bioflax.Conditioned(bioflax.FeedbackAlignment(), **dampings)
+        changed, same = dense_gradients(rule)
+        np.testing.assert_allclose(np.linalg.norm(changed), np.linalg.norm(raw), rtol=1e-12)
+        np.testing.assert_array_equal(same, dx)
+        assert bioflax.angle(jnp.asarray(changed), jnp.asarray(raw)) > 10
+
+
+def test_conditioning_with_a_damping_beyond_the_moments_changes_nothing():
+    raw, _ = dense_gradients(bioflax.Backprop())
+    changed, _ = dense_gradients(bioflax.Conditioned(activity=1e5, error=1e5))
+    np.testing.assert_allclose(changed, raw, atol=1e-3)
+
+
+def test_conditioning_knows_whether_the_loss_is_a_mean_or_a_sum():
+    def of(loss, factor):
+        rule = bioflax.Conditioned(activity=0.1, error=0.3, match_norm=False, loss=loss)
+        return dense_gradients(rule, factor)[0]
+
+    # The errors of a mean over 6 rows are a sixth of those of the sum, and so is the gradient.
+    np.testing.assert_allclose(6 * of("mean", 1 / 6), of("sum", 1.0), rtol=1e-12)
+    assert not np.allclose(of("mean", 1.0), of("sum", 1.0), rtol=0.1)
+
+
+def test_what_learns_as_the_kernel_does_receives_the_conditioned_gradient():
+    rule = bioflax.Conditioned(bioflax.KolenPollack(), activity=0.1)
+    for gap in gaps(KEEPING["sgd"], 500, rule):
+        assert departure(gap, (1 - DECAY) ** np.arange(501)) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"activity": None}, "needs activity= or error="),
+        ({"activity": 0.0}, "activity=0.0 of conditioning must be above 0"),
+        ({"error": -1.0}, "error=-1.0 of conditioning must be above 0"),
+        ({"loss": "max"}, "loss='max' of conditioning must be 'mean' or 'sum'"),
+    ],
+)
+def test_conditioning_out_of_range_is_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        bioflax.Conditioned(**options)
+
+
+def test_conditioning_of_what_is_no_real_dense_layer_is_refused():
+    rule = bioflax.Conditioned()
+    for make in (
+        lambda: bioflax.Conv(2, 3, (3, 3), rule=rule, rngs=nnx.Rngs(0)),
+        lambda: bioflax.Embed(2, 3, rule=rule, rngs=nnx.Rngs(0)),
+        lambda: bioflax.Linear(2, 3, rule=rule, param_dtype=jnp.complex64, rngs=nnx.Rngs(0)),
+    ):
+        with pytest.raises(ValueError, match="conditioning is of real dense layers, not of a"):
+            make()
+    product = bioflax.Einsum("bi,oi->bo", (3, 2), rule=rule, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="conditioning is of dense layers, not of a kernel"):
+        jax.grad(lambda x: product(x).sum())(jnp.ones((4, 2), jnp.float32))
 
 
 # Sign symmetry -----------------------------------------------------------------------------------

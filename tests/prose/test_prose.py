@@ -11,11 +11,12 @@ import pytest
 
 from replications.harness.declared import experiments
 from replications.harness.store import Store
-from tests.prose import kolen_pollack1994, lillicrap2016, nokland2016
+from tests.prose import kolen_pollack1994, lillicrap2016, newer_rules, nokland2016
 
 PAPERS = {
     "kolen_pollack1994": kolen_pollack1994,
     "lillicrap2016": lillicrap2016,
+    "newer_rules": newer_rules,
     "nokland2016": nokland2016,
 }
 WORDS = [
@@ -30,7 +31,7 @@ NAMES = re.compile(
     r"`[^`]*`|!?\[[^]]*\]\([^)]*\)|\*\*|<!--.*?-->"
     r"|\b\d+x\d+\b|\b\d+(?:-\d+){2,}\b|CIFAR-\d+|MNIST|arXiv \S+"
     r"|(?:Fig\.|Figs\.|Table|row|Supplement|proofs?|Section) \d+[a-z]?(?:, [a-z]\b)*"
-    r"|\b[KLN]\d+(?:-[\w.]+)*|\b(?:19|20)\d\d\b|R2"
+    r"|\b[CDKLNP]\d+(?:-[\w.]+)*|\b(?:19|20)\d\d\b|R2"
 )
 
 

@@ -14,7 +14,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 # The pages that offer a notebook.
-PAGES = [page for page in sorted(HERE.rglob("*.md")) if "{{ colab" in page.read_text(encoding="utf-8")]
+PAGES = [
+    page for page in sorted(HERE.rglob("*.md")) if "{{ colab" in page.read_text(encoding="utf-8")
+]
 
 INSTALL = """\
 # Install what is missing{where}.

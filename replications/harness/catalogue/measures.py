@@ -41,6 +41,8 @@ _DIGITS, _DEGREES = 0.005, 0.5
 
 # Hidden units that are measured one by one.
 UNITS = 10
+# Measures of the hidden layers alone, of those that have a number for every layer.
+OF_HIDDEN = ("pseudo_angle", "activity_cosine")
 
 MEASURES: dict[str, Measure] = {
     "train_loss": Measure("training loss", resolution=_DECADES, logarithmic=True, spiking=None),
@@ -70,6 +72,10 @@ MEASURES: dict[str, Measure] = {
         of_layers=True,
         feedback=True,
         shallow_nets=True,
+    ),
+    # Of two examples, on average: at 1 the units do not depend on the input.
+    "activity_cosine": Measure(
+        "cosine between examples' activities", resolution=0.02, of_layers=True, shallow_nets=True
     ),
     "gap": Measure(
         "|W - B|",

@@ -19,7 +19,7 @@ class LearningRule:
 
     Attributes:
       label, colour: in every picture and table.
-      layer: the name in bioflax of the rule of every layer.
+      layer: the name in bioflax of the rule of every layer, or with ``direct`` of the hidden ones.
       options: argument of that rule's constructor -> the field of the spec that gives it.
       direct: the name in bioflax of the way in which ``DirectFeedback`` trains the blocks, for a rule
         of whole nets.
@@ -42,7 +42,7 @@ class LearningRule:
     @property
     def feedback(self) -> bool:
         """Whether every layer has backward weights of its own."""
-        return self.layer != "Backprop"
+        return self.layer != "Backprop" and self.direct is None
 
     @property
     def noisy(self) -> bool:
@@ -79,6 +79,15 @@ RULES: dict[str, LearningRule] = {
         after_update="mirror",
     ),
     "sign_symmetry": LearningRule("sign symmetry", "#E69F00", "SignSymmetry"),
+    "error_centring": LearningRule("error centring", "#8800FF", direct="CentredFeedback"),
+    "product_feedback": LearningRule("product feedback alignment", "#112288", "ProductFeedback"),
+    "conditioned_feedback": LearningRule(
+        "conditioned direct feedback",
+        "#DDBB77",
+        "Conditioned",
+        {"activity": "activity_damping", "error": "error_damping", "loss": "reduction"},
+        direct="DirectFeedbackAlignment",
+    ),
     "shallow": LearningRule("shallow", "#B5B5B5", readout_only=True),
     "node_perturbation": LearningRule("node perturbation", "#661100", perturbs=True),
 }

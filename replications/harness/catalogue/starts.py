@@ -58,6 +58,10 @@ STARTS: dict[str, Start] = {
     "normal": Start(lambda draws, value, fan: value * draws.normal(), needs_value=True),
     # Torch's default.
     "fan_in_uniform": Start(lambda draws, _, fan: draws.uniform(1 / math.sqrt(fan.inputs))),
+    "fan_in_normal": Start(lambda draws, _, fan: draws.normal() * math.sqrt(2 / fan.inputs)),
+    "fan_sum_uniform": Start(
+        lambda draws, _, fan: draws.uniform(math.sqrt(6 / (fan.inputs + fan.outputs)))
+    ),
     "fan_sum_normal": Start(
         lambda draws, _, fan: draws.normal() / math.sqrt(fan.inputs + fan.outputs)
     ),

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, Field, FiniteFloat, field_validator, model_validator
 
 from replications.harness.catalogue.datasets import DATASETS
-from replications.harness.catalogue.measures import MEASURES, UNITS
+from replications.harness.catalogue.measures import MEASURES, OF_HIDDEN, UNITS
 from replications.harness.catalogue.rules import DEEP, RULES
 from replications.harness.catalogue.starts import STARTS
 from replications.harness.declared.reading import Strict
@@ -29,6 +29,7 @@ Layers = Annotated[list[Width], Field(max_length=DEEPEST)]
 # The number of a stream of random numbers.
 Stream = Annotated[int, Field(ge=0, lt=2**32)]
 Rate = Annotated[FiniteFloat, Field(ge=0)]
+Damping = Annotated[FiniteFloat, Field(gt=0)]
 # Of an average that forgets.
 Decay = Annotated[FiniteFloat, Field(ge=0, lt=1)]
 
@@ -57,10 +58,10 @@ DatasetName = Annotated[str, _among(DATASETS), _listed(DATASETS)]
 
 class Init(Strict):
     """How an array is drawn, as the catalogue has it: ``zeros``, ``{uniform: a}`` (U[-a, a]), ``{normal: s}``
-    (N(0, s^2)),
-    ``fan_in_uniform`` (U[-1/sqrt(fan_in), +], Torch's default), ``fan_sum_normal``
-    (variance 1/(fan_in + fan_out)), ``receiver_uniform`` (U[-1/sqrt(n), +], n units that receive it),
-    ``forward_weights`` (feedback that starts as the layer's own W), ``{constant: c}``, or
+    (N(0, s^2)), ``fan_in_uniform`` (U[-1/sqrt(fan_in), +], Torch's default), ``fan_in_normal``
+    (variance 2/fan_in, He's), ``fan_sum_normal`` (variance 1/(fan_in + fan_out)), ``fan_sum_uniform``
+    (variance 2/(fan_in + fan_out), Glorot's), ``receiver_uniform`` (U[-1/sqrt(n), +], n units that
+    receive it), ``forward_weights`` (feedback that starts as the layer's own W), ``{constant: c}``, or
     ``{grid: h}`` (the seed picks a point of a 21 x 21 grid over [-h, h]^2)."""
 
     kind: StartName
@@ -182,7 +183,7 @@ class Network(Strict):
     hidden: Layers = []
     convolutions: Layers = []
     activation: Activation = "tanh"
-    output: Literal["linear", "logistic"] = "linear"
+    output: Literal["linear", "logistic", "softmax"] = "linear"
     bias: bool = True
     init: Init
     # The first layer's own, weights and biases, where it differs.
@@ -338,6 +339,12 @@ class RunSpec(Strict):
         default="paper", exclude_if=lambda form: form == "paper"
     )
     mirror_first: int = Field(default=0, ge=0, le=COUNTED, exclude_if=lambda steps: not steps)
+    # Of rules that divide hidden layers' gradients by the moments of a batch (see bioflax.Conditioned):
+    # dampings; a moment that has none is left out.
+    activity_damping: Damping | None = Field(
+        default=None, exclude_if=lambda damping: damping is None
+    )
+    error_damping: Damping | None = Field(default=None, exclude_if=lambda damping: damping is None)
     # Fast-sign adversarial training: the step on the input, 0 for none.
     adversarial: Rate = 0.0
     # The first hidden layer does not learn in the first so many epochs.
@@ -392,7 +399,7 @@ class RunSpec(Strict):
             return [f"unit_{i + 1}" for i in range(min(UNITS, self.network.hidden[-1]))]
         count = len(self.network.convolutions) + len(self.network.hidden)
         hidden = [f"hidden_{i + 1}" for i in range(count)]
-        return hidden if measure == "pseudo_angle" else [*hidden, "readout"]
+        return hidden if measure in OF_HIDDEN else [*hidden, "readout"]
 
     @model_validator(mode="after")
     def _updates_can_be_counted(self) -> "RunSpec":
@@ -464,6 +471,14 @@ class RunSpec(Strict):
         return self
 
     @model_validator(mode="after")
+    def _conditions(self) -> "RunSpec":
+        given = self.activity_damping is not None or self.error_damping is not None
+        if given != ("activity_damping" in RULES[self.rule].options.values()):
+            what = "has no use for" if given else "needs one of"
+            raise ValueError(f"activity_damping, error_damping: {self.rule} {what} them")
+        return self
+
+    @model_validator(mode="after")
     def _what_can_be_measured(self) -> "RunSpec":
         rule, depth = RULES[self.rule], len(self.network.hidden)
         for name in sorted(self.measures):
@@ -482,6 +497,14 @@ class RunSpec(Strict):
         known = ("backprop", "feedback_alignment", "shallow")
         if self.output_error == "printed" and self.rule not in known:
             raise ValueError(f"output_error: printed is of {', '.join(known)}, not of {self.rule}")
+        return self
+
+    @model_validator(mode="after")
+    def _softmax_has_one_error(self) -> "RunSpec":
+        if self.network.output == "softmax" and self.output_error != "raw":
+            raise ValueError(
+                f"output_error: {self.output_error} is of logistic outputs, not of softmax"
+            )
         return self
 
     @model_validator(mode="after")

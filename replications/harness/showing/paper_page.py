@@ -18,6 +18,7 @@ from replications.harness.judging.accepted_verdicts import judged_as_accepted
 from replications.harness.judging.end_table import end_table, end_table_of_aggregates, scale_of
 from replications.harness.showing.markdown import NO_BREAK, table
 from replications.harness.showing.words import (
+    OF_CLAIM,
     OF_NUMBER,
     RECOLLECTED,
     SYMBOLS,
@@ -146,15 +147,16 @@ def claims(paper: str, store: Store = Store()) -> str:
     }
     rows = []
     notes = []
+    anything = bool(experiments.accepted(paper, store))
     for claim in read_claims(paper, store).claims:
         full, quick = (judged[preset].get(claim.id) for preset in ("full", "quick"))
-        words = full["statement"] if full else ""
+        words = full["statement"] if full else "" if anything else claim.statement
         other = quick["statement"] if quick and quick["statement"] != words else ""
         small = "" if quick is None else verdict_of_claim(quick)
         rows.append(
             [
                 f"**{claim.id}**, {claim.place}",
-                verdict_of_claim(full) if full else "",
+                verdict_of_claim(full) if full else "" if anything else OF_CLAIM["not run"],
                 words,
                 WEAKER.format(small) if other else small,
                 other,
@@ -175,6 +177,8 @@ def claims(paper: str, store: Store = Store()) -> str:
 
 def not_run(paper: str, store: Store = Store()) -> str:
     """What has not been run at full scale, and what it would cost."""
+    if not experiments.accepted(paper, store):
+        return "Nothing has been run at full scale."
     lack = acceptance.read_not_run(paper, store)
     if lack.empty:
         return "Everything has been run at full scale."

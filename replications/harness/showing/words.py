@@ -31,9 +31,11 @@ RECOLLECTED = ("C", "C+")
 
 
 def short_name(paper: str, store: Store = Store()) -> str:
-    """How one cites a paper: ``Lillicrap et al. 2016``."""
-    authors = experiments.load(paper, store).reference.partition(".")[0].split(", ")
-    year = paper[-4:]
+    """How one cites a paper: ``Lillicrap et al. 2016``; a folder without a year by its title."""
+    declared, year = experiments.load(paper, store), paper[-4:]
+    if not year.isdigit():
+        return declared.title
+    authors = declared.reference.partition(".")[0].split(", ")
     if len(authors) > 2:
         return f"{authors[0]} et al. {year}"
     return f"{' and '.join(authors)} {year}"

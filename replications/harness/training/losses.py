@@ -1,4 +1,4 @@
-"""From output to loss and to right or wrong: the two output layers of the papers, and the error sent back."""
+"""From output to loss and to right or wrong: the output layers of the papers, and the error sent back."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,13 @@ OnOutput = Callable[[jax.Array, jax.Array], jax.Array]
 def example_loss(spec: "RunSpec") -> OnOutput:
     """``(z, y) -> loss`` per example, from the output before its nonlinearity.
 
-    Its gradient is the output error e: ``z - y`` for linear outputs; for logistic ones
+    Its gradient is the output error e: ``z - y`` for linear outputs, ``softmax(z) - y``; for logistic ones
     ``s(z) - y`` (raw) or ``(s(z) - y) s'(z)`` (mse, and printed: see ``objective``).
     """
     if spec.network.output == "linear":
         return lambda z, y: 0.5 * jnp.sum((z - y) ** 2, axis=-1)
+    if spec.network.output == "softmax":
+        return optax.softmax_cross_entropy
     if spec.output_error == "raw":
         return cross_entropy
     return lambda z, y: 0.5 * jnp.sum((jax.nn.sigmoid(z) - y) ** 2, axis=-1)

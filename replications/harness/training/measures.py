@@ -87,12 +87,7 @@ class Measures:
         """``features/hidden_k`` (probe, units): what every hidden layer puts out. No scalars, and so
         not among the records."""
         net = Net(self, state, state, data)
-        model, (h, _) = net.model, net.probe
-        values = {}
-        for k, block in enumerate(model.blocks, 1):
-            h = block(h)
-            values[f"features/hidden_{k}"] = h.reshape(len(h), -1)
-        return values
+        return {f"features/{name}": h for name, h in _hidden(net.model, net.probe[0]).items()}
 
 
 def tests(net: Net) -> Values:
@@ -145,6 +140,25 @@ def unit_angle(net: Net) -> Values:
     return {f"unit_angle/unit_{j}": bioflax.angle(w, b) for j, (w, b) in enumerate(pairs, 1)}
 
 
+def activity_cosine(net: Net) -> Values:
+    """Of every hidden layer: the cosine between the activities of two held-out examples, all pairs' mean."""
+    values = {}
+    for name, h in _hidden(net.model, net.probe[0]).items():
+        n, unit = len(h), h / jnp.linalg.norm(h, axis=1, keepdims=True)
+        # The squared length of the sum is n and every pair twice.
+        values[f"activity_cosine/{name}"] = (jnp.sum(jnp.sum(unit, 0) ** 2) - n) / (n * (n - 1))
+    return values
+
+
+def _hidden(model: Any, h: jax.Array) -> Values:
+    """What every hidden layer puts out, ``hidden_k`` (examples, units)."""
+    found = {}
+    for k, block in enumerate(model.blocks, 1):
+        h = block(h)
+        found[f"hidden_{k}"] = h.reshape(len(h), -1)
+    return found
+
+
 def gap(net: Net) -> Values:
     """|W - B| of every layer."""
     return {
@@ -188,5 +202,14 @@ def fields(net: Net) -> Values:
 # Measures that share their work with no other.
 ALONE = {
     f.__name__: f
-    for f in (pseudo_angle, unit_angle, gap, law_error, weight, invariant_drift, fields)
+    for f in (
+        pseudo_angle,
+        unit_angle,
+        activity_cosine,
+        gap,
+        law_error,
+        weight,
+        invariant_drift,
+        fields,
+    )
 }

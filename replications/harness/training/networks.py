@@ -46,16 +46,16 @@ class Layered(nnx.Module):
 
 
 def layer_rule(spec: "RunSpec") -> bioflax.Rule:
-    """The rule of the layers of a spec. A net trained directly has plain layers in its blocks."""
+    """The rule of the layers of a spec; of a net trained directly, of those in its blocks."""
     init = initializer(spec.network.feedback_init)
     if spec.network.sparsity:
         init = sparse(init, spec.network.sparsity)
     rule = RULES[spec.rule]
-    if not rule.feedback:
-        return bioflax.Backprop()
     options = {argument: getattr(spec, field) for argument, field in rule.options.items()}
+    if rule.feedback:
+        options["feedback_init"] = init
     kind: Any = getattr(bioflax, rule.layer)
-    return kind(feedback_init=init, **options)
+    return kind(**options)
 
 
 def build(
@@ -115,6 +115,8 @@ def build(
     if net.sparsity:
         readout_init = sparse(readout_init, net.sparsity)
     inits = drawn(features) | {"kernel_init": readout_init}
+    if RULES[spec.rule].direct:
+        common["rule"] = bioflax.Backprop()
     readout = bioflax.Linear(features, outputs, **inits, **common)
     if net.init.kind == "grid":
         hidden_weight, readout_weight = grid_start(seed, net.init.value)

@@ -27,6 +27,8 @@ class Asked:
         ("normal", 0.3),
         ("fan_in_uniform", ("uniform", 1 / 4)),
         ("fan_sum_normal", 1 / 5),
+        ("fan_in_normal", 2**0.5 / 4),
+        ("fan_sum_uniform", ("uniform", 6**0.5 / 5)),
         ("receiver_uniform", ("uniform", 1 / 2)),
     ],
 )

@@ -278,6 +278,11 @@ def test_noklands_claims_are_all_there():
     assert ids == [f"N{k}" for k in range(1, 9)]
 
 
+def test_every_newer_rule_has_a_claim():
+    ids = [claim.id for claim in read_claims("newer_rules").claims]
+    assert ids == ["C1", "C2", "C3", "D1", "D2", "P1"]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_slope_that_is_claimed_is_that_of_the_decay_of_its_cell(preset):
     parts = [p for c in read_claims("kolen_pollack1994").claims for p in c.under(preset)[1]]

@@ -180,6 +180,27 @@ def test_the_printed_rule_is_of_the_articles_rules(rule):
         small(rule=rule, measures=["test_loss"])
 
 
+def test_a_softmax_has_one_error():
+    network = {"hidden": [3], "init": {"uniform": 0.1}, "output": "softmax"}
+    with pytest.raises(
+        ValueError, match="output_error: mse is of logistic outputs, not of softmax"
+    ):
+        small(network=network, output_error="mse", measures=["test_loss"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rule": "conditioned_feedback"}, "conditioned_feedback needs one of them"),
+        ({"rule": "backprop", "error_damping": 1.0}, "backprop has no use for them"),
+        ({"rule": "conditioned_feedback", "activity_damping": 0.0}, "greater than 0"),
+    ],
+)
+def test_dampings_are_of_the_rule_that_divides_by_moments(changes, said):
+    with pytest.raises(ValueError, match=said):
+        small(measures=["test_loss"], **changes)
+
+
 @pytest.mark.parametrize(
     ("frozen", "message"),
     [

@@ -162,6 +162,9 @@ def test_a_published_number_and_its_rule_of_agreement_have_an_age_too(history):
 @pytest.mark.parametrize("paper", experiments.papers())
 def test_every_accepted_result_names_the_claims_of_its_own_commit(paper, preset):
     """What an origin says of its claims follows from its commit: neither is edited alone."""
+    if not Store().accepted(paper, preset).exists():
+        assert (preset, experiments.accepted(paper)) == ("full", [])
+        return
     cells = manifests.read_manifest(paper, preset).cells
     origins = [origin for cell in cells.values() for origin in cell["origins"]]
     pairs = {(o["commit"].removesuffix("-dirty"), o["claims_commit"]) for o in origins}

@@ -97,6 +97,14 @@ def test_what_is_without_power_says_so(paper):
             assert f"{name} is without power" in text
 
 
+def test_a_paper_of_which_nothing_was_run_at_full_scale_says_so_beside_its_words():
+    (paper,) = [paper for paper in PAPERS if not experiments.accepted(paper)]
+    assert paper_page.not_run(paper) == "Nothing has been run at full scale."
+    for row in rows(paper_page.claims(paper)):
+        assert row["full scale"] == "not run"
+        assert len(row["in words"]) > 20
+
+
 # The six lines at the top of each page, held to the accepted numbers.
 
 

@@ -39,6 +39,7 @@ def test_a_run_that_diverges_has_no_error_either(tmp_path):
     [
         ("linear", "raw", lambda z, y: z - y),
         ("logistic", "raw", lambda z, y: logistic(z) - y),
+        ("softmax", "raw", lambda z, y: softmax(z) - y),
         ("logistic", "mse", lambda z, y: (logistic(z) - y) * logistic(z) * (1 - logistic(z))),
     ],
 )
@@ -47,11 +48,17 @@ def test_the_gradient_of_a_loss_is_the_papers_output_error(output, kind, error):
     chosen = cell(network=network, output_error=kind).spec
     random = np.random.default_rng(0)
     z, y = random.normal(size=(6, 3)), random.random((6, 3))
+    if output == "softmax":  # targets sum to one, as classes do
+        y /= y.sum(-1, keepdims=True)
     with jax.enable_x64(True):
         loss = example_loss(chosen)
         found = jax.grad(lambda z: loss(z, y).sum())(jax.numpy.asarray(z))
         assert loss(z, y).shape == (6,)
     np.testing.assert_allclose(found, error(z, y), rtol=1e-9)
+
+
+def softmax(z):
+    return np.exp(z) / np.exp(z).sum(-1, keepdims=True)
 
 
 def logistic(z):

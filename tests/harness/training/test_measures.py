@@ -38,6 +38,19 @@ def test_features_are_what_the_nets_own_hidden_layers_put_out_for_the_first_held
     assert h.any()
 
 
+def test_the_cosine_of_a_layer_is_the_mean_over_pairs_of_held_out_examples():
+    measures = ["activity_cosine"]
+    size = {"network": {"hidden": [5, 4, 3]}, "batch": 6, "probe": 4, "measures": measures}
+    net = Net(resolved("mnist_3x400", DIRECT, **size), digits())
+    net.advance(5)
+    _, found = net.program.measure(net.state, net.state, net.task.data)
+    for k, h in enumerate(net.program.features(net.state, net.task.data).values(), 1):
+        unit = np.array(h) / np.linalg.norm(h, axis=1, keepdims=True)
+        pairs = [unit[i] @ unit[j] for i in range(4) for j in range(4) if i != j]
+        np.testing.assert_allclose(found[f"activity_cosine/hidden_{k}"], np.mean(pairs), rtol=1e-9)
+    assert "activity_cosine/readout" not in found
+
+
 def test_the_features_of_a_pooled_map_are_its_units_and_dropout_hides_none():
     network = {**CONV, "init": Init(kind="fan_in_uniform"), "dropout_hidden": 0.5}
     net = Net(resolved("cifar10_conv", network=network, probe=2), digits(shape=(32, 32, 3)))

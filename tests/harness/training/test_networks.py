@@ -1,8 +1,11 @@
 """The nets that a spec asks for: where their weights start, and what stays absent."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import bioflax
+from replications.harness.training import networks
 from tests.harness.training.nets import CONV, Net, digits, resolved
 from tests.harness.training.runs import LINEAR, after, cell
 
@@ -79,3 +82,21 @@ def test_absent_weights_stay_absent_in_a_sparse_readout(tmp_path):
     assert 0.3 < (np.asarray(start["feedback"]) == 0).mean() < 0.7
     np.testing.assert_array_equal(np.asarray(end["readout"])[absent], 0)
     assert (np.asarray(end["readout"])[~absent] != np.asarray(start["readout"])[~absent]).all()
+
+
+def test_a_rule_of_direct_feedback_is_of_the_hidden_layers_and_not_of_the_readout():
+    network = LINEAR["network"] | {"hidden": [4, 3]}
+    chosen = cell(
+        rule="conditioned_feedback",
+        network=network,
+        reduction="mean",
+        error_damping=0.2,
+        measures=["test_nse"],
+    )
+    net = networks.build(chosen.spec, (5,), 3, jnp.uint32(0))
+    asked = bioflax.Conditioned(activity=None, error=0.2, loss="mean")
+    assert isinstance(net.mode, bioflax.DirectFeedbackAlignment)
+    assert [layer.rule for layer in networks.layers(net).values()] == [
+        *[asked] * 2,
+        bioflax.Backprop(),
+    ]
