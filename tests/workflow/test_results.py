@@ -30,7 +30,9 @@ def numbers(checkout) -> dict[str, dict[str, bytes]]:
 def test_one_core_and_two_cores_give_the_same_bytes(ran, with_paper, tmp_path):
     alone = with_paper.copy(tmp_path / "bioflax")
     figures = [f"{RESULTS}/figures/{name}.svg" for name in ("line", "other")]
-    alone.run(f"{RESULTS}/claims.json", *figures, cores=1)
+    said = alone.run(f"{RESULTS}/claims.json", *figures, cores=1)
+    assert "\n1 of 2 experiments, " in said
+    assert "\n2 of 2 experiments, less than a minute left\n" in said
     patterns = ("tables/*.csv", "figures/*", "claims.json")
     expected, found = contents(ran, *patterns), contents(alone, *patterns)
     assert len(found) == 2 + 6 + 1

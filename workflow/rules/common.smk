@@ -15,7 +15,7 @@ from replications.harness.declared import experiments
 from replications.harness.declared.reading import read_yaml
 from replications.harness.errors import UserError
 from replications.harness.judging import manifests
-from replications.harness.showing import closing, plotting
+from replications.harness.showing import closing, plotting, progress
 from replications.harness.store import PRESETS, Store
 from replications.harness.training import provenance
 
@@ -78,6 +78,19 @@ def without_long_lists(record):
 
 for handler in logger.handlers:
     handler.addFilter(without_long_lists)
+
+PROGRESS = progress.Progress()
+
+
+def with_what_is_left(record):
+    """Beside Snakemake's count of steps, which take a second or a minute: experiments, and minutes left."""
+    if line := PROGRESS.told(record):
+        print(line, file=sys.stderr, flush=True)
+    return True
+
+
+if workflow.is_main_process:
+    logger.addFilter(with_what_is_left)
 
 
 # Seconds each: a cluster would take longer to start them.
