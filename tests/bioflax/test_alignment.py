@@ -57,8 +57,11 @@ def norm_ratio(a, b):
 def check(measured, paths, layers, **rule):
     hs, ours = by_hand(layers, **rule)
     _, exact = by_hand(layers)
-    for path, h, mine, theirs in zip(paths, hs, ours, exact, strict=True):
-        gradients = (h.T @ mine).ravel(), (h.T @ theirs).ravel()
+    for path, layer, h, mine, theirs in zip(paths, layers, hs, ours, exact, strict=True):
+        learned = h.T @ mine
+        if isinstance(layer, bioflax.Linear):
+            learned = Weights(layer).gradient(learned, h, mine)
+        gradients = learned.ravel(), (h.T @ theirs).ravel()
         wanted = {
             "deltas": degrees_between(mine, theirs).mean(),
             "delta_ratios": norm_ratio(mine, theirs).mean(),

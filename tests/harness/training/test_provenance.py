@@ -16,6 +16,11 @@ PACKAGES = ("bioflax", "figures", "replications", "workflow")
 TASK = {"teacher": {"inputs": 5, "outputs": 3, "train": 25, "test": 20}}
 CELLS = {
     **{rule: {"rule": rule, "measures": ["test_nse", "delta_angle"]} for rule in RULES},
+    "conditioned_feedback": {
+        "rule": "conditioned_feedback",
+        "activity_damping": 1.0,
+        "measures": ["test_nse", "activity_cosine"],
+    },
     "pseudo_angle": {"measures": ["pseudo_angle", "weight_angle", "features"]},
     "adversarial": {"rule": "backprop", "measures": ["test_error"], "adversarial": 0.1},
 }
