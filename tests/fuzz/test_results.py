@@ -47,8 +47,8 @@ def made(tmp_path_factory):
             ["tabulate", "tiny", "other"],
             ["judge", "tiny"],
             ["summarize", "tiny"],
-            ["verdicts", "tiny"],
             ["accept", "tiny", "--yes"],
+            ["verdicts", "tiny"],  # whose page says what was accepted
         ]:
             assert call(*words) == (0, ""), words
     return folder

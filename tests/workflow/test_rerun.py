@@ -135,6 +135,15 @@ def test_a_changed_accepted_verdict_is_checked_again_and_nothing_else_runs(edite
     assert edited.planned("tiny") == Counter(check=1, tiny=1, **OF_ALL)
 
 
+def test_what_was_accepted_since_stands_on_the_page_of_all_verdicts(edited):
+    page = ["results/quick/claims.html", "--config", "papers=[tiny]"]
+    edited.run(*page)
+    assert edited.planned(*page) == Counter()
+    for file in (edited.folder / "replications/tiny/accepted/quick").glob("*.first_losses.csv"):
+        file.write_text(file.read_text() + "\n")
+    assert edited.planned(*page) == Counter(verdicts=1)
+
+
 def test_a_config_that_asks_for_one_more_format_draws_again(edited):
     edited.edit("workflow/config.yaml", "[svg, pdf, png]", "[svg, png]")
     assert edited.planned("tiny") == Counter(plot=2, tiny=1)

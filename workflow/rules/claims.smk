@@ -27,6 +27,9 @@ rule verdicts:
     input:
         verdicts_of_papers,
         pictures_of_papers,
+        # Which of its parts are older than their results.
+        accepted_of_all,
+        declared_of_all,
     output:
         [STORE.all_verdicts("{preset}", suffix) for suffix in ("json", "md")],
         report(
