@@ -17,7 +17,7 @@ from bioflax._feedback import Feedback
 from bioflax._filters import Filter, inside, name_of
 from bioflax._flow import GAIN, LOOKED_UP, MATRIX, PRODUCT, Uses, uses
 from bioflax._layers.place import family, has_own_method, has_place, place, rewired, uses_alone
-from bioflax._product import kernel_of, products, put_under
+from bioflax._product import Where, kernel_of, products, put_under
 from bioflax._pure import arguments
 from bioflax._report import Entry, Report
 from bioflax._rules.backprop import Backprop
@@ -307,7 +307,7 @@ def _convert_one(
             done.append(_unused(kernel, found))
             continue
         put_under(placed, name, rule, rngs)
-        product.path = where
+        product.where = Where(where)
         done.append(((kernel,), "converted", ""))
         if MATRIX in found:
             done.append(((kernel,), "left", "multiplies outside of its product too"))

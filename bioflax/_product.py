@@ -13,6 +13,22 @@ from bioflax._rules.base import Layer, Rule
 from bioflax._tap import Local, Watch, ones_back, tapped
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Where:
+    """The path of a layer in the model that was converted, for errors to name it.
+
+    All are equal: blocks that differ in nothing else share what is compiled for them.
+    """
+
+    path: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Where)
+
+    def __hash__(self) -> int:
+        return hash(Where)
+
+
 class Product(nnx.Module):
     """A product of an input and a kernel whose error can be sent back through other weights.
 
@@ -73,7 +89,7 @@ class Product(nnx.Module):
         self.mask: Any = nnx.data(None)
         self.tap: Any = nnx.data(None)
         self.layer: Layer | None = None
-        self.path = ""  # in the model that was converted, for errors to name it
+        self.where = Where("")
 
     @property
     def __call__(self) -> Callable[..., jax.Array]:
@@ -98,10 +114,11 @@ class Product(nnx.Module):
         try:
             return self._carry(op, x, kernel)
         except (TypeError, ValueError) as error:
-            where = self.path or "a layer"
+            where = self.where.path or "a layer"
+            shapes = jax.numpy.shape(kernel), jax.numpy.shape(x)
             error.add_note(
-                f"in the product of {where} with {self.kernel} of shape {jax.numpy.shape(kernel)}, called with "
-                f"an input of shape {jax.numpy.shape(x)}"
+                f"in the product of {where} with {self.kernel} of shape {shapes[0]}, called with an input of "
+                f"shape {shapes[1]}"
             )
             raise
 

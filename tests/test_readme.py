@@ -12,6 +12,7 @@ from replications.harness.judging import predictions
 from replications.harness.judging.accepted_verdicts import judged_as_accepted
 from replications.harness.showing import readme
 from replications.harness.store import PRESETS
+from tests.benchmarks import conversions
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,8 +31,8 @@ def commands(program):
 
 
 def test_it_is_read_in_a_minute():
-    assert len(TEXT.splitlines()) <= 130
-    assert len(TEXT.encode()) <= 8_000
+    assert len(TEXT.splitlines()) <= 138
+    assert len(TEXT.encode()) <= 8_600
 
 
 def test_its_example_is_short_and_runs(capsys):
@@ -92,6 +93,17 @@ def test_what_it_is_its_picture_and_its_example_come_before_any_command():
         for part in ("Learning without", "![", "```python", "## The score", "```sh")
     )
     assert sentence < picture < example < score < command
+
+
+def test_its_table_of_public_models_is_that_of_the_site_in_short():
+    begin, end = conversions.BEGIN, conversions.END
+    (long, short) = (
+        path.read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip()
+        for path in (conversions.SITE, conversions.README)
+    )
+    assert conversions.short(long) == short
+    tried = {line.split("|")[1].strip() for line in long.splitlines()[2:] if "layers" in line}
+    assert {model.family for model in conversions.MODELS} == tried
 
 
 def test_the_tables_of_the_papers_pages_are_the_accepted_ones():

@@ -298,3 +298,20 @@ def test_an_error_in_a_call_names_the_layer():
         model(jnp.ones((2, 7)))
     said = "in the product of layers/0 with kernel of shape (4, 3), called with an input of shape (2, 7)"
     assert said in caught.value.__notes__
+
+
+def test_equal_blocks_of_a_converted_model_are_compiled_once():
+    traced = 0
+
+    @nnx.jit
+    def run(block, x):
+        nonlocal traced
+        traced += 1
+        return block(x)
+
+    rngs = nnx.Rngs(0)
+    model = nnx.Sequential(*(nnx.Linear(4, 4, rngs=rngs) for _ in range(3)))
+    model = bioflax.convert(model, bioflax.FeedbackAlignment(), rngs=nnx.Rngs(1))
+    for block in model.layers:
+        run(block, jnp.ones((2, 4), jnp.float32))
+    assert traced == 1

@@ -37,7 +37,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["*.ipynb"]
+exclude_patterns = ["**.ipynb"]
 highlight_language = "none"
 nitpicky = True
 # Types of JAX and Flax, for which no page stands here.
