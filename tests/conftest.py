@@ -18,8 +18,8 @@ PLAINLY = (
 with mock.patch.dict(os.environ, XLA_FLAGS=" ".join(PLAINLY)):
     jax.devices()
 
-# What so many compilations have made is half a gigabyte; all of it together would be five.
-KEPT = 2000
+# What so many compilations have made is a gigabyte; all of it together would be five.
+KEPT = 600
 _compiled = 0
 
 

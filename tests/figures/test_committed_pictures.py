@@ -1,5 +1,6 @@
 """The pictures that READMEs show are those that the suite draws today."""
 
+import functools
 import io
 
 import matplotlib.text
@@ -17,6 +18,18 @@ STORE = Store(ROOT / "results")
 PICTURES = [(paper, one) for paper in experiments.papers() for one in readme.pictures(paper)]
 # Of the pixels, how many may differ visibly: another processor's round-off moves a line by less.
 SHARE, STEP = 0.002, 64
+
+
+@functools.cache
+def draw(paper, preset, name):
+    """One figure of the suite: of the accepted records, or of a quick run where there is one. Drawn once."""
+    accepted = preset == "full"
+    try:
+        tables = plotting.tables_of(paper, name, preset, STORE, accepted)
+    except UserError as error:
+        assert not accepted, "accepted records are in the repository"
+        pytest.skip(f"needs a quick run: {error}")
+    return plotting.draw(paper, name, tables, STORE)
 
 
 def pixels(image):
@@ -44,13 +57,7 @@ def test_the_picture_of_all_papers_is_the_one_that_is_drawn_today(tmp_path):
 
 @pytest.mark.parametrize(("paper", "picture"), PICTURES, ids=lambda one: getattr(one, "name", one))
 def test_a_kept_picture_is_the_one_that_is_drawn_today(paper, picture):
-    accepted = picture.preset == "full"
-    try:
-        tables = plotting.tables_of(paper, picture.name, picture.preset, STORE, accepted)
-    except UserError as error:
-        assert not accepted, "accepted records are in the repository"
-        pytest.skip(f"needs a quick run: {error}")
-    assert_same(plotting.draw(paper, picture.name, tables, STORE), picture.file, 300)
+    assert_same(draw(paper, picture.preset, picture.name), picture.file, 300)
 
 
 DRAWN = [
@@ -63,15 +70,8 @@ DRAWN = [
 
 @pytest.fixture(scope="module")
 def drawing(request):
-    """One figure of the suite: of the accepted records, or of a quick run where there is one."""
-    paper, preset, name = request.param
-    accepted = preset == "full"
-    try:
-        tables = plotting.tables_of(paper, name, preset, STORE, accepted)
-    except UserError as error:
-        assert not accepted, "accepted records are in the repository"
-        pytest.skip(f"needs a quick run: {error}")
-    return plotting.draw(paper, name, tables, STORE)
+    """One figure of the suite."""
+    return draw(*request.param)
 
 
 each_figure = pytest.mark.parametrize("drawing", DRAWN, ids="-".join, indirect=True)

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from replications.harness.judging.tabulate import tabulate
 from replications.harness.records import read_run, write_run
 from replications.harness.store import Store
 from replications.harness.training.simulate import simulate
+from tests import warm
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 4
@@ -114,20 +113,14 @@ def accept(store, preset="quick"):
 def check(store, *words, **environment):
     """Whether the check is green, what it said, and the report that it left, if any."""
     file = store.results / "check.txt"
-    command = ["-m", "pytest", "-c", "tests/regression/pytest.ini"]
+    command = ["pytest", "-c", "tests/regression/pytest.ini"]
     command += ["tests/regression/check_accepted.py", "--paper", "toy", "--report", str(file)]
     command += ["--results", str(store.results), "--papers", str(store.papers), *words]
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": "", **environment},
-        capture_output=True,
-        text=True,
-    )
+    status, said = warm.module(command, ROOT, {**os.environ, "PYTHONPATH": "", **environment})
     report = file.read_text() if file.exists() else None
     # Green and a report, or neither.
-    assert (done.returncode == 0) == (report is not None), done.stdout + done.stderr
-    return done.returncode == 0, done.stdout + done.stderr, report
+    assert (status == 0) == (report is not None), said
+    return status == 0, said, report
 
 
 def test_the_same_numbers_and_round_off_are_green_with_the_same_report(store):

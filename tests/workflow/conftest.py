@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow import local_slurm, warm
+from tests import warm
+from tests.workflow import local_slurm
 
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny")

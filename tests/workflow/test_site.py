@@ -17,6 +17,7 @@ BLANK = (
 NOTEBOOKS = sorted((colab.HERE / "notebooks").glob("*.md"))
 # Pages that run, as stubs: what is tested is the rule.
 STUBS = {
+    "extend": "# Add a rule, add a paper\n",
     "limits": "# Known limits\n",
     "rules": "# Which rule when\n",
     "start": "# Start\n",

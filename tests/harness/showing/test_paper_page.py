@@ -1,5 +1,6 @@
 """A paper's page: numbers beside print, each preset's verdict beside its own words, prose that is so."""
 
+import functools
 import math
 import re
 
@@ -27,13 +28,19 @@ def rows(text):
     return [dict(zip(heads, one, strict=True)) for one in others]
 
 
+@functools.cache
+def page(paper):
+    """The table of a paper's numbers, which takes seconds to derive."""
+    return paper_page.numbers(paper)
+
+
 @pytest.fixture(scope="module", params=PAPERS)
 def numbers(request):
-    return rows(paper_page.numbers(request.param))
+    return rows(page(request.param))
 
 
 def test_every_letter_is_explained_where_it_is_shown(numbers):
-    text = paper_page.numbers("nokland2016")
+    text = page("nokland2016")
     assert all(f"**{letter}** {meaning}" in text for letter, meaning in CERTAINTIES.items())
     assert {said_of(row)[1] for row in numbers} <= CERTAINTIES.keys()
 

@@ -1,4 +1,4 @@
-"""``python -m MODULE`` in a fork of a process that has imported Snakemake, which is half of a dry run."""
+"""``python -m MODULE`` in a fork of a process that has imported what is slow to import: half of a dry run."""
 
 import functools
 import json
@@ -12,7 +12,9 @@ from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
 # Of third parties alone: the modules of a checkout are those of its own folder.
-FORKS.set_forkserver_preload(["snakemake.cli", "snakemake.dag", "snakemake.scheduling.milp"])
+FORKS.set_forkserver_preload(
+    ["snakemake.cli", "snakemake.dag", "snakemake.scheduling.milp", "pytest", "seaborn"]
+)
 
 
 def module(words: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
