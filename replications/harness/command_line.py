@@ -5,7 +5,8 @@ import os
 # JAX's results on CPU depend on the size of its thread pool, which is set when jax is imported.
 # One thread a process, always: a number never depends on how many cores there are.
 os.environ["NPROC"] = "1"
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # inverses and eigenvectors, which JAX leaves to SciPy's LAPACK
+# So are inverses and eigenvectors, which JAX leaves to SciPy's LAPACK.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 # Products of float32 in float32 everywhere: a GPU would round what it multiplies to TF32, 10 bits.
 os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
