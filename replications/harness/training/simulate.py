@@ -17,11 +17,12 @@ from replications.harness.store import Store
 from replications.harness.training import datasets, provenance, tasks
 from replications.harness.training.checkpoints import Checkpoint, Clock
 from replications.harness.training.devices import on_a_free_device
+from replications.harness.training.measures import TESTS
 from replications.harness.training.run import BATCHINGS, Trainer, groups
 from replications.harness.training.streams import precision
 
 # What a run that diverges has no number for.
-LOSSES = ("train_loss", "test_loss", "test_nse")
+LOSSES = ("train_loss", *TESTS)
 
 
 def simulate(

@@ -7,6 +7,7 @@ from replications.harness import records
 from replications.harness.errors import UserError
 from replications.harness.store import Store
 from replications.harness.training import provenance, simulate
+from replications.harness.training.measures import TESTS
 from tests.harness.training.runs import assert_same_bits, cell, run
 
 
@@ -73,6 +74,13 @@ def test_a_run_that_diverges_says_at_which_update_it_began(tmp_path):
     assert late > early > 1
     calm = run(tmp_path / "calm", cell(seeds=1)).manifest["origins"][0]["seeds"]["0"]
     assert calm["diverged_at"] is None
+
+
+@pytest.mark.parametrize("measure", TESTS)
+def test_weights_that_cease_to_be_numbers_in_the_last_update_are_seen_by_every_test(measure):
+    losses, late = np.ones((1, 20)), np.array([[np.nan, 1.0, np.nan]])
+    found = records.Run(np.arange(1), np.array([0, 10, 30]), losses, {measure: late}, {})
+    assert simulate.diverged_at(found) == [30]
 
 
 def test_an_unknown_way_of_batching_is_one_line_that_names_the_nearest(tmp_path):
