@@ -14,7 +14,7 @@ from tests.workflow.conftest import Ended
 from tests.workflow.fake_cloud import CREDENTIALS, Cloud, cloud
 
 PROFILE = Path("workflow/profiles/kubernetes")
-CELLS = [f"results/quick/tiny/runs/line/{arm}.npz" for arm in ("backprop", "feedback_alignment")]
+CELLS = "results/quick/tiny/runs/line"
 
 
 def snakemake(checkout, *words: str) -> tuple[Ended, Cloud]:
@@ -29,10 +29,10 @@ def snakemake(checkout, *words: str) -> tuple[Ended, Cloud]:
 def test_a_dry_run_says_what_would_be_submitted_and_submits_nothing(with_paper):
     ended, asked = snakemake(with_paper, "--dry-run", "tiny")
     assert ended.status == 0, ended.said
-    # The cells in one job, the plots in another.
-    assert len(re.findall(r"Group job (cells|plots)", ended.said)) == 2
-    assert len(re.findall(r"^ +Job \d+: Simulate tiny", ended.said, re.MULTILINE)) == 3
-    assert f"s3://bioflax/{CELLS[0]} (in storage)" in ended.said
+    # The cells of an experiment in one job, the plots in another.
+    assert len(re.findall(r"Group job plots", ended.said)) == 1
+    assert len(re.findall(r"^ *Job \d+: Simulate tiny", ended.said, re.MULTILINE)) == 2
+    assert f"s3://bioflax/{CELLS} (in storage)" in ended.said
     assert not asked.jobs
     assert not asked.secrets
     assert not asked.objects
@@ -40,8 +40,8 @@ def test_a_dry_run_says_what_would_be_submitted_and_submits_nothing(with_paper):
 
 @pytest.fixture(scope="module")
 def asked(with_paper):
-    """What is asked for two cells. Nothing takes the job, so Snakemake stops."""
-    ended, asked = snakemake(with_paper, *CELLS, "--retries=0")
+    """What is asked for an experiment of two cells. Nothing takes the job, so Snakemake stops."""
+    ended, asked = snakemake(with_paper, CELLS, "--retries=0")
     assert "Kubernetes request failed" in ended.said
     return asked
 
@@ -67,8 +67,7 @@ def test_its_pod_runs_both_cells_in_the_image_on_one_cpu(job):
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == profile["container-image"]
     said = " ".join(container["args"])
-    for arm in ("backprop", "feedback_alignment"):
-        assert f"preset=quick,paper=tiny,experiment=line,arm={arm}" in said
+    assert "experiment:preset=quick,paper=tiny,experiment=line" in said
     requests = container["resources"]["requests"]
     # Of one cell, not of both: they run one after the other. And no GPU.
     assert requests == {"cpu": "950m", "memory": "3000M", "ephemeral-storage": "2000M"}

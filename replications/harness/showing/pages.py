@@ -95,7 +95,7 @@ def write_scoreboard(store: Store) -> None:
     from figures import overview
 
     picture = f"![{overview.NAME}]({_picture(store.overview('png'), store)})"
-    score = readme.score(store, f"../{readme.PAGE}")
+    score = f"{readme.score(store, f'../{readme.PAGE}')}\n\n{legend()}"
     tally = scoreboard.tally(scoreboard.accepted_scores(store))
     markdown = "\n\n".join(["# The score at full scale", tally, picture, overview.CAPTION, score])
     whole = page("The score", markdown, store)

@@ -15,7 +15,6 @@ from replications.harness.errors import UserError
 from replications.harness.files import atomically
 from replications.harness.showing import paper_page, plotting, scoreboard
 from replications.harness.showing.markdown import fill
-from replications.harness.showing.words import legend
 from replications.harness.store import Store
 
 PAGE = "replications/{}/README.md"
@@ -28,7 +27,7 @@ def write(file: Path, check: bool = False, store: Store = Store()) -> bool:
 
 
 def score(store: Store = Store(), page: str = PAGE) -> str:
-    """The scoreboard of all papers, the failed claims by name, and what the letters mean.
+    """The scoreboard of all papers, and the claims by name.
 
     ``page``: where a paper's README lies.
     """
@@ -38,7 +37,7 @@ def score(store: Store = Store(), page: str = PAGE) -> str:
     if failed:
         parts.append("Failed, by name:\n\n" + "\n".join(f"- {line}" for line in failed))
     parts.append(scoreboard.named(scores))
-    return "\n\n".join([*parts, legend()])
+    return "\n\n".join(parts)
 
 
 def write_pages(

@@ -8,7 +8,6 @@ import pytest
 from replications.harness.declared import experiments
 from replications.harness.errors import UserError
 from replications.harness.showing import readme
-from replications.harness.showing.words import legend
 from replications.harness.store import PAPERS, ROOT, Store
 
 PAPER = "kolen_pollack1994"
@@ -21,13 +20,12 @@ def store(tmp_path):
     return Store(tmp_path / "results", tmp_path / "papers")
 
 
-def test_the_score_names_every_paper_run_at_full_scale_with_a_link_and_explains_its_letters():
+def test_the_score_names_every_paper_run_at_full_scale_with_a_link():
     text = readme.score(page="there/{}.md")
     run = [paper for paper in experiments.papers() if experiments.accepted(paper)]
     assert len(run) >= 3
     for paper in experiments.papers():
         assert (f"(there/{paper}.md)" in text) == (paper in run)
-    assert text.endswith(legend())
 
 
 def test_what_is_generated_is_written_between_its_markers_and_then_true(store, tmp_path):
