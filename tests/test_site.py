@@ -76,7 +76,8 @@ notebooks = pytest.mark.parametrize("page", colab.PAGES, ids=lambda page: page.s
 
 def test_the_tutorial_each_rule_and_a_conversion_are_notebooks():
     names = {page.stem for page in colab.PAGES}
-    rules = {"feedback_alignment", "kolen_pollack", "sign_symmetry", "weight_mirror"}
+    rules = {"feedback_alignment", "kolen_pollack", "product_feedback", "sign_symmetry"}
+    rules |= {"weight_mirror", "conditioned"}
     assert rules == {path.stem for path in (ROOT / "bioflax/_rules").glob("*.py")} - {
         "__init__",
         "base",
