@@ -14,7 +14,7 @@ from workflow.site import colab
 BLANK = (
     "---\njupytext:\n  text_representation: {format_name: myst}\nkernelspec: {name: python3}\n---\n"
 )
-NOTEBOOKS = sorted((colab.HERE / "notebooks").glob("*.md"))
+NOTEBOOKS = [page for page in colab.PAGES if page.parent.name == "notebooks"]
 # Pages that run, as stubs: what is tested is the rule.
 STUBS = {
     "extend": "# Add a rule, add a paper\n",

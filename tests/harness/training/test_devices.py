@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 
+from replications.harness.records import read_run
 from replications.harness.store import ROOT, Store
 from replications.harness.training.devices import on_a_free_device
-from tests.harness.training.runs import cell, run
 
 FOUR = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
 
@@ -69,7 +69,18 @@ run(folder / str(os.getpid()), cell(seeds=1))
     started = [subprocess.Popen(words, env=env, cwd=ROOT) for _ in range(4)]
     assert [process.wait() for process in started] == [0] * 4
     assert {path.name for path in tmp_path.glob("on-*")} == {f"on-{i}" for i in range(4)}
-    alone = run(tmp_path / "alone", cell(seeds=1))
+    # In a process of its own too: this one compiles for speed (tests/conftest.py).
+    code = """
+import sys
+from pathlib import Path
+from replications.harness.training.sealing import seal
+from tests.harness.training.runs import cell, run
+seal()
+run(Path(sys.argv[1]) / "alone", cell(seeds=1))
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True)
+    file = Store(tmp_path / "alone").run("quick", "paper", "experiment", "arm")
+    alone = read_run(file)
     for process in started:
         store = Store(tmp_path / str(process.pid))
         with np.load(store.run("quick", "paper", "experiment", "arm")) as other:
