@@ -19,8 +19,6 @@ rule dataset:
 
 # A process costs as much as a small cell: quick's cells of an experiment share one.
 rule experiment:
-    wildcard_constraints:
-        preset="quick",
     input:
         datasets_of_experiment,
     output:
@@ -29,6 +27,8 @@ rule experiment:
         STORE.log("{preset}", "experiment", P, X),
     benchmark:
         STORE.benchmark("{preset}", "experiment", P, X)
+    wildcard_constraints:
+        preset="quick",
     conda:
         "../../environment.yml"
     # One thread and NPROC=1, always: the bits of a result depend on the size of JAX's thread pool.
@@ -50,8 +50,6 @@ rule experiment:
 
 # At full scale a cell takes hours.
 rule simulate:
-    wildcard_constraints:
-        preset="full",
     input:
         dataset_of,
     output:
@@ -60,6 +58,8 @@ rule simulate:
         STORE.log("{preset}", "simulate", P, X, A),
     benchmark:
         STORE.benchmark("{preset}", "simulate", P, X, A)
+    wildcard_constraints:
+        preset="full",
     conda:
         "../../environment.yml"
     threads: 1
