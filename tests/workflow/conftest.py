@@ -50,12 +50,14 @@ class Checkout:
 
     folder: Path
 
-    def python(self, *words: str) -> Ended:
+    def python(self, *words: str, forked: bool = True) -> Ended:
+        """Run Python. A module is ``forked`` from a process that has imported it: what a module reads from the
+        environment when it is imported, such a run does not see."""
         # The interpreter of the tests comes first on the path, as in an activated environment.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         # The copy's own modules, not those of the checkout that is tested.
         environment = {**os.environ, "PATH": path, "PYTHONPATH": ""}
-        if words[0] == "-m":
+        if forked and words[0] == "-m":
             return Ended(*warm.module([*words[1:]], self.folder, environment))
         done = subprocess.run(
             [sys.executable, *words],

@@ -23,7 +23,9 @@ def snakemake(checkout, *words: str) -> tuple[Ended, Cloud]:
         for name, value in asked.environment(checkout.folder.parent).items():
             patch.setenv(name, value)
         address = ["--storage-s3-endpoint-url", asked.address]
-        return checkout.snakemake(*words, "--profile", str(PROFILE), *address), asked
+        command = ["-m", "snakemake", *words, "--profile", str(PROFILE), *address]
+        # The client of Kubernetes looks for its configuration when it is imported.
+        return checkout.python(*command, forked=False), asked
 
 
 def test_a_dry_run_says_what_would_be_submitted_and_submits_nothing(with_paper):
