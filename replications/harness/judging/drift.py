@@ -102,6 +102,8 @@ def _check_names(table: pd.DataFrame, kind: str) -> None:
         wanted, known = {"mean", "sd", "n", "diverged"}, [str(name) for name in table.index]
         if missing := wanted - set(table.columns):
             raise ValueError(f"no column {min(missing)}")
+        if not np.isfinite(table[["n", "diverged"]].to_numpy(float)).all():
+            raise ValueError("a row has no number of runs")
         parts = [name.removesuffix(LOGARITHM).split("/")[1:] for name in known]
     elif kind == "early":
         parts = [str(name).rpartition(" at ")[0].split("/")[1:] for name in table.index]

@@ -235,6 +235,7 @@ def test_without_accepted_results_the_error_says_what_to_do(tmp_path):
         ),
         ("e.aggregates.csv", "quantity,mean,sd,n,diverged\na,1,2,3,0\n", "row 1 is of no measure"),
         ("e.aggregates.csv", "quantity,mean,sd,n,diverged\n", "it has no rows"),
+        ("e.aggregates.csv", "quantity,mean,sd,n,diverged\na/test_error", "no number of runs"),
         ("e.aggregates.csv", "quantity,mean,sd,n,diverged\na/test_error,x,2,3,0\n", "are numbers"),
         ("e.early.csv", "record,float16\na/test_error at 0,1\n", "'float16' is no type of number"),
         ("e.first_losses.csv", "update,a (float3)\n1,2.0\n", "'float3' is no type of number"),
