@@ -10,7 +10,7 @@ from replications.harness import command_line
 from replications.harness.declared import experiments
 from replications.harness.judging import predictions
 from replications.harness.judging.accepted_verdicts import judged_as_accepted
-from replications.harness.showing import readme
+from replications.harness.showing import markdown, readme
 from replications.harness.store import PRESETS
 from tests.benchmarks import conversions
 
@@ -96,12 +96,10 @@ def test_what_it_is_its_picture_and_its_example_come_before_any_command():
 
 
 def test_its_table_of_public_models_is_that_of_the_site_in_short():
-    begin, end = conversions.BEGIN, conversions.END
-    (long, short) = (
-        path.read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip()
-        for path in (conversions.SITE, conversions.README)
-    )
-    assert conversions.short(long) == short
+    text = conversions.SITE.read_text(encoding="utf-8")
+    marks = (f"<!-- {conversions.PART}: {word} -->" for word in ("begin", "end"))
+    long = text.partition(next(marks))[2].partition(next(marks))[0].strip()
+    assert markdown.fill(conversions.README, {conversions.PART: conversions.short(long)}, True)
     tried = {line.split("|")[1].strip() for line in long.splitlines()[2:] if "layers" in line}
     assert {model.family for model in conversions.MODELS} == tried
 

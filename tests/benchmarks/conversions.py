@@ -1,7 +1,7 @@
 """Public models under a rule: which are converted whole, and what of the others is left, and why.
 
-    python tests/benchmarks/conversions.py            # the table, in Markdown
-    python tests/benchmarks/conversions.py --write    # it, and the short one, into the site and README.md
+    python -m tests.benchmarks.conversions            # the table, in Markdown
+    python -m tests.benchmarks.conversions --write    # it, and the short one, into the site and README.md
 
 Each model comes from its package as it is, in a small configuration of the package's own; one that is
 not installed gives a row that says how to install it. A layer counts as converted when ``convert``
@@ -37,12 +37,13 @@ from flax import nnx
 
 import bioflax
 from bioflax._signals import places
+from replications.harness.showing import markdown
 
 # B = W has backprop's products in another order; a wrong B is off by more than half.
 TOLERANCE = 1e-4
 ROOT = Path(__file__).parents[2]
 SITE, README = ROOT / "workflow/site/conversions.md", ROOT / "README.md"
-BEGIN, END = "<!-- conversions: begin -->", "<!-- conversions: end -->"
+PART = "conversions"
 BONSAI = "git+https://github.com/jax-ml/bonsai"
 Call = Callable[[Any, Any], Any]
 
@@ -328,13 +329,9 @@ def difference(ours: list[jax.Array], exact: list[jax.Array]) -> float:
     return max(off / whole for off, whole in norms if whole > 0)
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
-
-
 def long(rows: list[Row]) -> str:
     head = ["family", "package", "under a rule", "with B = W off by"]
-    return table(head, [row.cells() for row in rows])
+    return markdown.table(head, [row.cells() for row in rows])
 
 
 def short(text: str) -> str:
@@ -349,20 +346,10 @@ def short(text: str) -> str:
             whole.setdefault(name, []).append(family)
         elif layers.endswith("layers"):
             part.setdefault(outcome.removeprefix("left: "), []).append(f"{family} ({name})")
-    return table(
+    return markdown.table(
         ["converted whole", "; ".join(f"{', '.join(f)} ({name})" for name, f in whole.items())],
         [["left", "; ".join(f"{', '.join(models)}: {what}" for what, models in part.items())]],
     )
-
-
-def written(path: Path, between: str) -> None:
-    """Put ``between`` where the marks of a file are."""
-    text = path.read_text(encoding="utf-8")
-    before, marked, rest = text.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not (marked and closed):
-        raise ValueError(f"{path} has not both of {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n{between}\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -381,8 +368,8 @@ def main() -> None:
             print(*rows[-1].cells(), sep=" | ", file=sys.stderr, flush=True)
     print(long(rows))
     if given.write:
-        written(SITE, long(rows))
-        written(README, short(long(rows)))
+        markdown.fill(SITE, {PART: long(rows)})
+        markdown.fill(README, {PART: short(long(rows))})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A copy of the repository with one more paper, on which Snakemake really runs."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from replications.harness.files import locked
 from tests import warm
 from tests.workflow import local_slurm
 
@@ -163,8 +163,7 @@ def ran(with_paper: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Check
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     done = shared / "ran.done"
-    with (shared / "ran.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(shared / "ran.lock"):
         if not done.exists():
             shutil.rmtree(shared / "ran", ignore_errors=True)
             made = with_paper.copy(shared / "ran/bioflax")

@@ -119,7 +119,7 @@ def _enough(n: int, declared: int) -> bool:
 def _of_arm(table: Table, q: Quantity) -> pd.DataFrame | None:
     """The experiment's table; None where it has not been run, or was accepted before it had the arm."""
     content = table(q.experiment)
-    return None if content is None or q.arm not in set(content["arm"]) else content
+    return None if content is None or not content["arm"].eq(q.arm).any() else content
 
 
 # What is known of a part whose experiment has not been run.
