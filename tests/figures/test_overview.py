@@ -8,6 +8,7 @@ import pytest
 
 from figures import dots, overview
 from replications.harness.declared import experiments
+from replications.harness.showing.paper_page import ends_at_full_scale
 
 # Paper -> (experiment, arm, measure, layer) of every number that has its place in the picture.
 PLACES = {
@@ -17,6 +18,7 @@ PLACES = {
             ("linear", "test_nse", overview.LINEAR),
             ("mnist", "test_error", overview.DIGITS),
             ("nonlinear", "test_nse", overview.NONLINEAR),
+            ("depth", "test_nse_variance", overview.NONLINEAR),
         )
         for arm in arms
     ],
@@ -74,6 +76,14 @@ def test_every_number_is_a_dot_over_its_diamond(tables):
         assert points(drawing, marker) == wanted
 
 
+@pytest.mark.parametrize("paper", PLACES)
+def test_every_number_of_full_scale_that_is_to_agree_with_print_has_its_place(paper):
+    ends = ends_at_full_scale(paper)
+    named = ["experiment", "arm", "measure", "layer"]
+    there = ends[ends.verdict != ""][named].itertuples(index=False, name=None)
+    assert set(there) - set(PLACES[paper]) == set()
+
+
 def test_every_verdict_has_its_mark_and_the_small_print_tells_how_many_runs(tables):
     drawing = overview.overview(tables)
     texts = [text.get_text() for axes in drawing.axes for text in axes.texts]
@@ -84,7 +94,7 @@ def test_every_verdict_has_its_mark_and_the_small_print_tells_how_many_runs(tabl
 
 def test_of_a_paper_that_has_not_been_run_there_are_no_panels(tables):
     drawing = overview.overview({"kolen_pollack1994": tables["kolen_pollack1994"]})
-    assert [axes.get_visible() for axes in drawing.axes] == [False] * 5 + [True] * 2
+    assert [axes.get_visible() for axes in drawing.axes] == [False] * 6 + [True] * 2
 
 
 def test_a_number_without_a_place_of_its_own_changes_nothing(tables):
