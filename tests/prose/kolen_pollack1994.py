@@ -6,7 +6,7 @@ from tests.prose.accepted import Paper
 
 P = Paper(
     "kolen_pollack1994", bp="backprop", fa="feedback_alignment", kp="kolen_pollack",
-    plain="kolen_pollack_no_decay", mirror="weight_mirror",
+    plain="kolen_pollack_no_decay", mirror="weight_mirror", code="weight_mirror_logged",
 )  # fmt: skip
 RATES = "mnist_mirror_rates"
 READOUT, INPUT = ("weight_angle", "readout"), ("weight_angle", "hidden_1")
@@ -30,6 +30,7 @@ def ours(arm, measure="test_error", layer=""):
 
 
 def logged(arm, measure="test_error", layer=""):
+    arm = "code" if arm == "mirror" else arm  # the log is of the mirror of the code
     return P.published("mnist", arm, f"{measure}/{layer}" if layer else measure)
 
 
