@@ -20,11 +20,15 @@ class SignSymmetry(DrawnRule):
     Backward ``dx = B dy`` with ``B = M * sign(W)``, elementwise, and magnitudes ``M >= 0``:
 
         magnitude="uniform"  M = one number, the root mean square of a draw of feedback_init  (uSF)
-        magnitude="batch"    M = |draw of feedback_init|, a new one in every call            (brSF)
+        magnitude="batch"    M = |draw of feedback_init|, dealt anew in every call           (brSF)
         magnitude="fixed"    M = |draw of feedback_init|, the same for ever                  (frSF)
 
-    The layer's ``feedback`` is ``M``; with ``"batch"`` it is the random stream ``M`` comes from,
-    which advances in every call like that of a dropout layer.
+    With ``"batch"`` a layer draws once. Each call shifts what was drawn, as one cyclic row, by a random
+    number of places: its ``M`` has the law of a fresh draw, all shifts together give every weight every
+    size, and a call costs a copy of the weights instead of a random number for each.
+
+    The layer's ``feedback`` is ``M``; with ``"batch"`` it is ``[M, stream]``, and the stream of random
+    numbers advances in every call like that of a dropout layer.
 
     Args:
       feedback_init: initializer that sets the scale of ``M``; default ``lecun_normal()``.
@@ -54,16 +58,19 @@ class SignSymmetry(DrawnRule):
             raise ValueError(f"magnitude={self.magnitude!r} is not known; valid: {MAGNITUDES}")
 
     def feedback(self, layer: Layer, rngs: nnx.Rngs) -> Any:
-        if self.magnitude == "batch":
-            return rngs.feedback.fork()
         drawn = layer.draw(self.feedback_init, rngs.feedback())
         if self.magnitude == "uniform":
             drawn = jnp.full_like(drawn, jnp.sqrt(jnp.mean(drawn**2)))
-        return Feedback(jnp.abs(drawn), **layer.placed())
+        sizes = Feedback(jnp.abs(drawn), **layer.placed())
+        return nnx.List([sizes, rngs.feedback.fork()]) if self.magnitude == "batch" else sizes
 
     def weights(self, layer: Layer, kernel: jax.Array) -> jax.Array | None:
         if self.magnitude == "batch":
-            sizes = jnp.abs(layer.draw(self.feedback_init, layer.feedback()))
+            drawn, stream = layer.feedback
+            # The key of a call is a random number by itself: to draw one from it for each of a
+            # transformer's kernels would double the time that it takes to compile.
+            number = jax.random.key_data(stream())[-1]
+            sizes = jnp.roll(drawn[...], (number % drawn.size).astype(int))
         else:
             sizes = layer.feedback[...]
         return sizes * jnp.sign(kernel).astype(sizes.dtype)

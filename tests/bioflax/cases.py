@@ -62,9 +62,9 @@ class Weights:
         bias = getattr(layer, "bias", None)
         self.bias = None if bias is None else Node(_array(bias))
         rule = layer.rule
-        # A new draw in every call: from a copy, to leave the layer's own stream alone.
+        # Dealt anew in every call: by a copy, to leave the layer's own stream alone.
         random = isinstance(rule, bioflax.SignSymmetry) and rule.magnitude == "batch"
-        self.stream = nnx.clone(layer.feedback) if random else None
+        self.stream = nnx.clone(layer.feedback[1]) if random else None
 
     def b(self) -> np.ndarray:
         rule, layer = self.layer.rule, self.layer
@@ -77,7 +77,9 @@ class Weights:
         if not isinstance(rule, bioflax.SignSymmetry):
             return _array(layer.feedback)
         if self.stream is not None:
-            size = np.abs(_array(self.product.layer.draw(rule.feedback_init, self.stream())))
+            size = _array(layer.feedback[0])
+            places = int(jax.random.key_data(self.stream())[-1]) % size.size
+            size = np.roll(size.reshape(-1), places).reshape(size.shape)
         else:
             size = _array(layer.feedback)
         return size * np.sign(self.kernel.value)

@@ -210,7 +210,7 @@ def test_a_plain_flax_model_can_be_measured_too():
 def test_batch_wise_random_feedback_does_not_advance_the_stream_of_the_model():
     model = mlp(bioflax.SignSymmetry(magnitude="batch"), widths=(4, 2))
     bioflax.alignment(model, loss, BATCH)
-    assert model.layers[0].feedback.count[...] == 0
+    assert model.layers[0].feedback[1].count[...] == 0
 
 
 # Direct feedback and stacks ----------------------------------------------------------------------

@@ -10,7 +10,7 @@ from flax import linen, nnx
 import bioflax
 from tests.bioflax.cases import FAST, LAYERS, RULES, normal, streams
 
-# Batch-wise random feedback is a stream: it is in no collection, and has a test of its own.
+# Batch-wise random feedback moves with a stream that is in no collection: it has a test of its own.
 STORED = [name for name in RULES if name != "sign_symmetry_batch"]
 # The bridge sees a rule's variables, not the rule: fixed and learned feedback on every layer.
 PAIRS = [
@@ -126,7 +126,7 @@ def test_batch_wise_random_feedback_comes_from_the_stream_of_the_call():
     )
     x = jnp.asarray(normal((2, 4)))
     variables = bridged.init(KEYS, x)
-    assert set(variables) == {"params"}
+    assert set(variables) == {"params", "Feedback"}
 
     def dx(key):
         return jax.grad(lambda x: jnp.sum(bridged.apply(variables, x, rngs={"feedback": key})))(x)

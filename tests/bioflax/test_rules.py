@@ -453,7 +453,19 @@ def test_sign_symmetric_feedback_has_the_signs_of_the_weights_and_its_own_sizes(
     assert np.array_equal(first, second) == (magnitude != "batch")
 
 
-def test_batch_wise_sizes_are_drawn_anew_in_every_step_and_under_jit():
+def test_batch_wise_sizes_are_one_draw_of_which_every_weight_meets_every_size_alike():
+    layer = bioflax.Linear(3, 4, rule=bioflax.SignSymmetry(magnitude="batch"), rngs=nnx.Rngs(0))
+    weights = nnx.jit(lambda layer: jnp.abs(layer.dot_general._weights(layer.kernel[...])))
+    calls = np.stack([np.asarray(weights(layer)).ravel() for _ in range(1200)])
+    drawn = np.sort(np.asarray(layer.feedback[0][...]).ravel())
+    np.testing.assert_array_equal(np.sort(calls, 1), np.tile(drawn, (1200, 1)))
+    for size in drawn:  # 100 times each, +- 5 standard deviations
+        met = (calls == size).sum(0)
+        assert met.min() > 50
+        assert met.max() < 150
+
+
+def test_batch_wise_sizes_are_dealt_anew_in_every_step_and_under_jit():
     model = bioflax.Linear(3, 2, rule=bioflax.SignSymmetry(magnitude="batch"), rngs=nnx.Rngs(0))
 
     @nnx.jit
