@@ -354,7 +354,7 @@ def main(words: list[str] | None = None) -> int:
             _module("training.sealing").seal()
         return int(verb.run(options) or 0)
     except (UserError, OSError) as error:
-        print(f"error: {one_line(error, 2000)}", file=sys.stderr)
+        print(f"error: {one_line(error, 1900)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

@@ -1,8 +1,18 @@
 """The one kind of error a user can cause, and how it names the nearest valid choice."""
 
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+
+# What NumPy and zipfile raise for a file that is cut, flipped, empty or something else. NumPy reads a header
+# with Python's own tokenizer.
+DAMAGE = (
+    EOFError, KeyError, MemoryError, NotImplementedError, OSError, OverflowError, SyntaxError, TypeError, ValueError,
+    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 class UserError(Exception):

@@ -6,22 +6,17 @@ manifest; a digest over all of it tells damage.
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from replications.harness.errors import UserError
+from replications.harness.errors import DAMAGE, UserError
 from replications.harness.files import atomically
 
 _MANIFEST, _DIGEST = "manifest", "sha256"
 _NOT_MEASURES = ("seeds", "step", "first_losses", _MANIFEST, _DIGEST)
-# What NumPy and zipfile raise for a file that is cut, flipped, empty or something else.
-_DAMAGE = (ValueError, TypeError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error,
-           NotImplementedError, OverflowError, SyntaxError, MemoryError)  # fmt: skip
 
 
 class Run(NamedTuple):
@@ -64,7 +59,7 @@ def read_run(path: Path) -> Run:
         found = arrays_digest(arrays)
         manifest = json.loads(str(arrays[_MANIFEST]))
         run = Run(arrays["seeds"], arrays["step"], arrays["first_losses"], {}, manifest)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[:1]
         said = what if isinstance(what, str) else "".join(what) or type(error).__name__
         raise UserError(f"{path}: not a whole result ({said}); {remedy}") from None

@@ -12,7 +12,11 @@ from replications.harness.training import datasets
 from tests.fuzz.mistakes import damaged
 from tests.fuzz.verbs import answered, call, check_answer, files, papers_in
 
-pytestmark = pytest.mark.fuzz
+pytestmark = [
+    pytest.mark.fuzz,
+    # A file is long: Hypothesis must show the failure, not complain of its length.
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+]
 TINY = Path(__file__).parents[1] / "workflow/tiny"
 # What is read, the verbs that read it, and what they write.
 RUNS = [

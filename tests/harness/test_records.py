@@ -59,6 +59,18 @@ def test_a_damaged_file_is_one_line_that_says_what_to_do(tmp_path, damage):
     assert "\n" not in str(caught.value)
 
 
+def test_a_header_without_a_bracket_is_damage(tmp_path):
+    """Python's tokenizer, with which NumPy reads it, has an error of its own for that."""
+    file = tmp_path / "arm.npz"
+    # So long that NumPy reads the header before zipfile compares the sum of all.
+    write_run(file, run()._replace(first_losses=np.zeros((2, 20, 500))))
+    content = file.read_bytes()
+    place = content.index(b"(2, 20, 500), }")
+    file.write_bytes(content[:place] + b"(2, 20, 500 , }" + content[place + 15 :])
+    with pytest.raises(UserError, match=r"arm\.npz: not a whole result \(.*EOF in multi-line"):
+        read_run(file)
+
+
 def test_numbers_that_were_changed_under_a_manifest_are_refused(tmp_path):
     file = tmp_path / "arm.npz"
     write_run(file, run())

@@ -15,7 +15,7 @@ from replications.harness.catalogue.datasets import DATASETS
 from replications.harness.catalogue.measures import MEASURES, OF_HIDDEN, UNITS
 from replications.harness.catalogue.rules import DEEP, RULES
 from replications.harness.catalogue.starts import STARTS
-from replications.harness.declared.reading import Strict
+from replications.harness.declared.reading import Strict, shown
 from replications.harness.errors import nearest
 
 Activation = Literal["linear", "tanh", "logistic", "relu"]
@@ -39,7 +39,7 @@ def _among(known: Mapping[str, Any]) -> AfterValidator:
 
     def check(name: str) -> str:
         if name not in known:
-            raise ValueError(f"unknown value {name!r}; {nearest(name, known)}")
+            raise ValueError(f"unknown value {shown(name)}; {nearest(name, known)}")
         return name
 
     return AfterValidator(check)

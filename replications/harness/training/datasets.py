@@ -6,7 +6,6 @@
 import functools
 import hashlib
 import math
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from replications.harness.catalogue.datasets import DATASETS, Source
-from replications.harness.errors import UserError, nearest
+from replications.harness.errors import DAMAGE, UserError, nearest
 from replications.harness.files import atomically
 from replications.harness.store import Store
 from replications.harness.training import tfds_data
@@ -72,7 +71,7 @@ def load(name: str, store: Store) -> Dataset:
     try:
         with np.load(path) as file:
             arrays = {key: file[key] for key in ARRAYS}
-    except (ValueError, TypeError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise UserError(f"{path}: not a data set ({error}); {remedy}") from error
     _check_content(name, source, arrays, str(path))
     return Dataset(name, found, **arrays)
