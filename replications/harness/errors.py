@@ -10,8 +10,8 @@ from pathlib import Path
 # What NumPy and zipfile raise for a file that is cut, flipped, empty or something else. NumPy reads a header
 # with Python's own tokenizer.
 DAMAGE = (
-    EOFError, KeyError, MemoryError, NotImplementedError, OSError, OverflowError, SyntaxError, TypeError, ValueError,
-    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+    EOFError, KeyError, MemoryError, NotImplementedError, OSError, OverflowError, SyntaxError, TypeError,
+    ValueError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 

@@ -142,7 +142,8 @@ def test_every_published_value_is_drawn_in_its_panel_at_its_update(drawings, key
     name, _, after = measure.partition("@")
     number = PUBLISHED[key]
     panel = ["test_error", "its end", *kolen_pollack1994.ANGLES].index(name)
-    steps = {"mnist": 469, "cifar10": 391}[experiment]
+    # The program of the logged mirror drops the last part of a pass.
+    steps = {"mnist": 469, "cifar10": 391}[experiment] - (arm == "weight_mirror_logged")
     # Epochs of the logs count from 0, and are written at their end.
     epoch = int(number.at.removeprefix("epoch "))
     assert int(after or 400 * steps) == (epoch + 1) * steps
@@ -176,7 +177,7 @@ def test_an_arm_missing_from_the_table_is_an_error_and_no_gap(tables):
         plotting.draw(PAPER, "mnist", {"mnist": mnist[mnist.arm != "weight_mirror"]})
 
 
-def test_each_rule_is_drawn_at_both_rates_and_each_log_beside_them(drawings):
+def test_each_rule_is_drawn_at_both_rates_beside_the_log_of_backprop(drawings):
     for axes in drawings["mirror_rates"].axes:
         lines = [line for line in axes.get_lines() if len(line.get_xdata()) > 1]
         assert [line.get_label() for line in lines] == [
@@ -188,5 +189,6 @@ def test_each_rule_is_drawn_at_both_rates_and_each_log_beside_them(drawings):
     diamonds = [
         line for line in drawings["mirror_rates"].axes[0].get_lines() if len(line.get_xdata()) == 1
     ]
-    said = [PUBLISHED["mnist", arm, "test_error"].value for arm in ("backprop", "weight_mirror")]
-    assert [line.get_ydata()[0] for line in diamonds] == said
+    # The log of the mirror is that of another mirror.
+    said = PUBLISHED["mnist", "backprop", "test_error"].value
+    assert [line.get_ydata()[0] for line in diamonds] == [said]

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from replications.harness.errors import damaged
+from replications.harness.errors import UserError
 from replications.harness.files import replaced
 from replications.harness.judging import manifests
 from replications.harness.store import Store
@@ -54,12 +54,11 @@ def judged_as_accepted(paper: str, preset: str, store: Store = Store()) -> "Judg
     path = store.kept_verdicts(paper, preset)
     if not path.is_file():
         return {"claims": [], "numbers": []}
-    try:
-        judged = dict(json.loads(manifests.read_text(path)))
-        # What every reader of it takes for granted.
-        for one in [*judged["claims"], *judged["numbers"]]:
-            if not isinstance(one["id"], str) or not isinstance(one["verdict"], str):
-                raise ValueError(f"{one['id']} has no verdict")
-    except (ValueError, TypeError, LookupError) as error:
-        raise damaged(path, error) from None
+    text = manifests.read_text(path)
+    # A judged claim has many parts, and each is somebody's: only the whole text is what was accepted.
+    if manifests.read_manifest(paper, preset, store).files.get(path.name) != manifests.text_digest(
+        text
+    ):
+        raise UserError(f"{path}: another text than the one accepted; take it back from git")
+    judged: Judged = json.loads(text)
     return judged

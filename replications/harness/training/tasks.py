@@ -107,18 +107,27 @@ def _images(task: "Images", flat: bool, dtype: jnp.dtype, data: "Dataset") -> Ta
     train_x, test_x = data.train_x[: task.train], data.test_x
     if task.whiten:
         train_x, test_x = _zca(train_x, test_x)
-    else:
-        train_x, test_x = train_x / np.float32(255), test_x / np.float32(255)
     if flat:
         train_x, test_x = train_x.reshape(len(train_x), -1), test_x.reshape(len(test_x), -1)
     one_hot = np.eye(1 + int(data.train_y.max()))
+    # Looked up, not divided: a copy of all images that is not jax's own would double the memory.
+    shades = jnp.asarray(np.arange(256, dtype=np.uint8) / np.float32(255), dtype)
+
+    def pixels(x: np.ndarray) -> jax.Array:
+        return jnp.asarray(x, dtype) if task.whiten else _looked_up(shades, x)
+
     examples = Data(
-        jnp.asarray(train_x, dtype),
+        pixels(train_x),
         jnp.asarray(one_hot[data.train_y[: task.train]], dtype),
-        jnp.asarray(test_x, dtype),
+        pixels(test_x),
         jnp.asarray(one_hot[data.test_y], dtype),
     )
     return Task(examples, task.shuffle, data.sha256)
+
+
+@jax.jit
+def _looked_up(values: jax.Array, places: jax.Array) -> jax.Array:
+    return values[places]
 
 
 def _zca(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

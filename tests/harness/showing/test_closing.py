@@ -2,6 +2,7 @@
 
 import json
 
+from replications.harness.judging import manifests
 from replications.harness.sealed import write_json
 from replications.harness.showing import closing
 from replications.harness.store import Store
@@ -16,8 +17,11 @@ def judged(**verdicts):
 
 
 def save(path, found):
+    """As ``accept`` does: the text, and its digest in the manifest."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found))
+    manifest = manifests.Manifest(files={path.name: manifests.text_digest(path.read_text())})
+    (path.parent / manifests.MANIFEST).write_text(manifest.text)
 
 
 def test_the_last_lines_of_a_run(tmp_path):

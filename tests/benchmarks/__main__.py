@@ -1,0 +1,49 @@
+"""Run benchmarks, and write what they find into RESULTS.md, each in its section.
+
+    python -m tests.benchmarks [NAME ...]
+
+NAME: training, peers, rules, growth, batch_one; all by default. Needs a machine that does nothing else. Ends
+with 1 where a goal is missed.
+"""
+
+import datetime
+import importlib
+import os
+import re
+import sys
+from pathlib import Path
+
+NAMES = ("training", "peers", "rules", "growth", "batch_one")
+os.environ["NPROC"] = "1"  # one thread, before jax is imported
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        print(f"no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    missed = False
+    for name in names or NAMES:
+        found = importlib.import_module(f"tests.benchmarks.{name}")
+        tables = found.measure()
+        print(*tables, sep="\n")
+        missed |= any(row.met is False for table in tables for row in table.rows)
+        _keep(name, (found.__doc__ or "").splitlines()[0], "\n".join(map(str, tables)))
+    return int(missed)
+
+
+def _keep(name: str, title: str, tables: str) -> None:
+    from tests.benchmarks.timing import machine
+
+    when = f"{datetime.datetime.now(datetime.UTC):%d %B %Y}".lstrip("0")
+    head = f"## {title}\n\n`python -m tests.benchmarks {name}`, {when}. {machine()}.\n"
+    section = f"<!-- {name} -->\n{head}\n{tables}<!-- end of {name} -->"
+    text = RESULTS.read_text(encoding="utf-8")
+    place = re.compile(rf"<!-- {name} -->.*<!-- end of {name} -->", re.DOTALL)
+    text, found = place.subn(lambda _: section, text)
+    RESULTS.write_text(text if found else f"{text.rstrip()}\n\n{section}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

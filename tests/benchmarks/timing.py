@@ -1,0 +1,136 @@
+"""What the benchmarks share: one thread, goes in turns, and a table of what was seen beside its goal."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from replications.harness.declared import experiments
+from replications.harness.declared.experiments import Cell
+from replications.harness.training import datasets, tasks
+from replications.harness.training.costs import layers
+from replications.harness.training.program import Program, State, program
+from replications.harness.training.streams import drawing
+
+# The nets of Nokland 2016 that the goals are stated for.
+NETS = {"2x800": "mnist_2x800", "7x240": "mnist_7x240", "100x240": "mnist_100x240"}
+
+
+class Row(NamedTuple):
+    """One line of a table. ``met``: whether the goal is met; None where there is none."""
+
+    cells: Sequence[str]
+    goal: str = ""
+    met: bool | None = None
+
+
+class Table(NamedTuple):
+    """What one benchmark found."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    note: str = ""
+
+    def __str__(self) -> str:
+        """As Markdown."""
+        goals = any(row.goal for row in self.rows)
+        head = [*self.columns, *(["goal", "met"] if goals else [])]
+        lines = [f"### {self.title}", "", f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+        for row in self.rows:
+            met = {True: "yes", False: "**no**", None: ""}[row.met]
+            lines.append(f"| {' | '.join([*row.cells, *([row.goal, met] if goals else [])])} |")
+        return "\n".join([*lines, "", *([self.note, ""] if self.note else [])])
+
+
+def in_turns(runs: Mapping[str, Callable[[], float | None]], rounds: int = 7) -> dict[str, float]:
+    """The best seconds of each, measured in turns: what else the machine does hits all of them.
+
+    A run that measures itself returns its seconds.
+    """
+    for run in runs.values():
+        run()  # compiles
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(rounds):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            own = run()
+            passed = time.perf_counter() - began if own is None else own
+            best[name] = min(best[name], passed)
+    return best
+
+
+def cell(net: str, rule: str, **changed: Any) -> Cell:
+    """A net of Nokland 2016 at full scale, one seed, under any of the rules, with some of its spec changed."""
+    declared = experiments.cell("nokland2016", NETS.get(net, net), "backprop", "full")
+    spec = declared.spec.model_copy(update={"rule": rule, "seeds": 1, **changed})
+    return declared._replace(spec=spec)
+
+
+class Training:
+    """A cell on noise in the shape of its data, by the functions that train it for a replication."""
+
+    def __init__(self, chosen: Cell):
+        self.task = tasks.build(chosen.spec, datasets.stand_in)
+        self.program: Program = program(chosen.spec, self.task)
+        self.seed = jnp.uint32(0)
+        self.state: State = drawing(self.program.start)(self.seed)
+        self.first = jax.tree.map(jnp.copy, self.state)
+        self._order = drawing(self.program.order)
+        self._advance = jax.jit(self.program.advance, donate_argnums=0)
+        self._measure = jax.jit(self.program.measure)
+        self.indices = self._order(self.seed, jnp.int32(0))
+
+    def updates(self, n: int) -> None:
+        """Train for ``n`` updates."""
+        self.state = jax.block_until_ready(
+            self._advance(self.state, self.seed, self.indices, self.task.data, jnp.int32(n))
+        )
+
+    def epoch(self) -> None:
+        """One pass as a replication makes it: a new order, its updates, all measures."""
+        self.indices = self._order(self.seed, jnp.int32(1))
+        self.updates(self.program.steps_per_epoch)
+        self.state, values = self._measure(self.state, self.first, self.task.data)
+        jax.block_until_ready(values)
+
+
+def products(chosen: Cell) -> Callable[[int], None]:
+    """Only the matrix products of a net's updates under backprop, at its own shapes: sgemm's own rate."""
+    batch = chosen.spec.batch
+    net = layers(chosen.spec, chosen.spec.size)
+    key = jax.random.key(0)
+    shapes = [(layer.inputs, layer.outputs) for layer in net]
+    weights = [jax.random.normal(key, shape) * 0.01 for shape in shapes]
+    inputs = [jax.random.normal(key, (batch, n)) for n, _ in shapes]
+    errors = [jax.random.normal(key, (batch, m)) for _, m in shapes]
+
+    def one(_: Any, carried: Any) -> Any:
+        # A product of the round before goes into each, so that none is taken out of the loop.
+        done = []
+        for i, (w, x, d, c) in enumerate(zip(weights, inputs, errors, carried, strict=True)):
+            forward, gradient = (x + c) @ w, (x + c).T @ d
+            below = (d + forward) @ w.T if i else x
+            done.append(1e-9 * (below + gradient[0, 0]))
+        return done
+
+    start = [jnp.zeros_like(x) for x in inputs]
+    many = jax.jit(lambda n, carried: jax.lax.fori_loop(0, n, one, carried))
+
+    def run(n: int) -> None:
+        jax.block_until_ready(many(n, start))
+
+    return run
+
+
+def machine() -> str:
+    """The machine and the versions, for the page of results."""
+    name, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [x for x in info.read_text(encoding="utf-8").splitlines() if "model name" in x]
+        name = models[0].split(":")[1].strip() if models else name
+    return f"{name}, one thread; Python {platform.python_version()}, jax {jax.__version__}"
