@@ -103,26 +103,23 @@ def products(chosen: Cell) -> Callable[[int], None]:
     """Only the matrix products of a net's updates under backprop, at its own shapes: sgemm's own rate."""
     batch = chosen.spec.batch
     net = layers(chosen.spec, chosen.spec.size)
-    key = jax.random.key(0)
-    shapes = [(layer.inputs, layer.outputs) for layer in net]
-    weights = [jax.random.normal(key, shape) * 0.01 for shape in shapes]
-    inputs = [jax.random.normal(key, (batch, n)) for n, _ in shapes]
-    errors = [jax.random.normal(key, (batch, m)) for _, m in shapes]
+    # Of zeros: products of products, round after round, keep no other size.
+    weights = [jnp.zeros((layer.inputs, layer.outputs), jnp.float32) for layer in net]
+    inputs = [jnp.zeros((batch, layer.inputs), jnp.float32) for layer in net]
+    errors = [jnp.zeros((batch, layer.outputs), jnp.float32) for layer in net]
 
     def one(_: Any, carried: Any) -> Any:
-        # A product of the round before goes into each, so that none is taken out of the loop.
-        done = []
-        for i, (w, x, d, c) in enumerate(zip(weights, inputs, errors, carried, strict=True)):
-            forward, gradient = (x + c) @ w, (x + c).T @ d
-            below = (d + forward) @ w.T if i else x
-            done.append(1e-9 * (below + gradient[0, 0]))
-        return done
+        # Each product is an array of the next round, whole: none is taken out of the loop or cut down.
+        weights, inputs, errors = carried
+        forward = [x @ w for x, w in zip(inputs, weights, strict=True)]
+        below = [d @ w.T for d, w in zip(errors[1:], weights[1:], strict=True)]
+        gradients = [x.T @ d for x, d in zip(inputs, errors, strict=True)]
+        return gradients, [inputs[0], *forward[:-1]], [*below, forward[-1]]
 
-    start = [jnp.zeros_like(x) for x in inputs]
     many = jax.jit(lambda n, carried: jax.lax.fori_loop(0, n, one, carried))
 
     def run(n: int) -> None:
-        jax.block_until_ready(many(n, start))
+        jax.block_until_ready(many(n, (weights, inputs, errors)))
 
     return run
 
