@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 NAMES = ("training", "peers", "rules", "growth", "batch_one")
-os.environ["NPROC"] = "1"  # one thread, before jax is imported
+# One thread, before jax and NumPy are imported.
+os.environ.update(NPROC="1", OPENBLAS_NUM_THREADS="1")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

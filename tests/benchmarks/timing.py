@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from replications.harness.declared import experiments
 from replications.harness.declared.experiments import Cell
 from replications.harness.training import datasets, tasks
 from replications.harness.training.costs import layers
 from replications.harness.training.program import Program, State, program
+from replications.harness.training.run import advancing
 from replications.harness.training.streams import drawing
 
 # The nets of Nokland 2016 that the goals are stated for.
@@ -81,7 +83,7 @@ class Training:
         self.state: State = drawing(self.program.start)(self.seed)
         self.first = jax.tree.map(jnp.copy, self.state)
         self._order = drawing(self.program.order)
-        self._advance = jax.jit(self.program.advance, donate_argnums=0)
+        self._advance = advancing(self.program)
         self._measure = jax.jit(self.program.measure)
         self.indices = self._order(self.seed, jnp.int32(0))
 
@@ -99,29 +101,41 @@ class Training:
         jax.block_until_ready(values)
 
 
-def products(chosen: Cell) -> Callable[[int], None]:
-    """Only the matrix products of a net's updates under backprop, at its own shapes: sgemm's own rate."""
+def products(chosen: Cell) -> dict[str, Callable[[int], None]]:
+    """Only the matrix products of a net's updates under backprop, at its own shapes, by NumPy and by XLA.
+
+    The faster of the two is sgemm's rate on this core.
+    """
     batch = chosen.spec.batch
-    net = layers(chosen.spec, chosen.spec.size)
-    # Of zeros: products of products, round after round, keep no other size.
-    weights = [jnp.zeros((layer.inputs, layer.outputs), jnp.float32) for layer in net]
-    inputs = [jnp.zeros((batch, layer.inputs), jnp.float32) for layer in net]
-    errors = [jnp.zeros((batch, layer.outputs), jnp.float32) for layer in net]
+    random = np.random.default_rng(0)
 
-    def one(_: Any, carried: Any) -> Any:
-        # Each product is an array of the next round, whole: none is taken out of the loop or cut down.
-        weights, inputs, errors = carried
-        forward = [x @ w for x, w in zip(inputs, weights, strict=True)]
-        below = [d @ w.T for d, w in zip(errors[1:], weights[1:], strict=True)]
-        gradients = [x.T @ d for x, d in zip(inputs, errors, strict=True)]
-        return gradients, [inputs[0], *forward[:-1]], [*below, forward[-1]]
+    def some(*shape: int) -> np.ndarray:
+        return random.standard_normal(shape).astype(np.float32)
 
-    many = jax.jit(lambda n, carried: jax.lax.fori_loop(0, n, one, carried))
+    calls = []
+    for i, layer in enumerate(layers(chosen.spec, chosen.spec.size)):
+        w, x = some(layer.inputs, layer.outputs), some(batch, layer.inputs)
+        d = some(batch, layer.outputs)
+        calls += [(x, w, some(*d.shape)), (x.T, d, some(*w.shape))]
+        calls += [(d, w.T, some(*x.shape))] if i else []
 
-    def run(n: int) -> None:
-        jax.block_until_ready(many(n, (weights, inputs, errors)))
+    def by_numpy(n: int) -> None:
+        for _ in range(n):
+            for a, b, out in calls:
+                np.matmul(a, b, out=out)
 
-    return run
+    def once(_: Any, carried: jax.Array) -> jax.Array:
+        # A sum of each goes into the next, so that none is taken out of the loop, or cut down.
+        for a, b, _ in calls:
+            carried = 1e-9 * jnp.sum((jnp.asarray(a) + carried) @ jnp.asarray(b))
+        return carried
+
+    many = jax.jit(lambda n: jax.lax.fori_loop(0, n, once, jnp.float32(0)))
+
+    def by_xla(n: int) -> None:
+        jax.block_until_ready(many(n))
+
+    return {"NumPy": by_numpy, "XLA": by_xla}
 
 
 def machine() -> str:

@@ -29,8 +29,9 @@ def measure() -> list[Table]:
         "Whole epochs beside sgemm",
         ["net", "rule", "s an epoch", "GFLOP/s", "sgemm here", "share"],
         [row for net in ("2x800", "7x240") for row in _epochs(net)],
-        "An epoch with its shuffling, test error and angles; sgemm is the same products at the same shapes and "
-        "nothing else, in the same run. Counted are the products of the updates and of the test.",
+        "An epoch with its shuffling, test error and angles; sgemm is the faster of NumPy's and XLA's, for the "
+        "same products at the same shapes and nothing else, in the same run. Counted are the products of the "
+        "updates and of the test.",
     )]  # fmt: skip
 
 
@@ -62,11 +63,11 @@ def _epochs(net: str) -> list[Row]:
     chosen = {rule: cell(net, rule) for rule in rules}
     spec = chosen["backprop"].spec
     n = UPDATES[net]
-    alone = products(chosen["backprop"])
+    alone = {name: functools.partial(go, n) for name, go in products(chosen["backprop"]).items()}
     runs = {rule: Training(one) for rule, one in chosen.items()}
     goes = {rule: run.epoch for rule, run in runs.items()}
-    best = in_turns({**goes, "sgemm": functools.partial(alone, n)}, rounds=3)
-    sgemm = operations(spec, spec.size) * n / best["sgemm"] / 1e9
+    best = in_turns({**goes, **alone}, rounds=3)
+    sgemm = operations(spec, spec.size) * n / min(best[name] for name in alone) / 1e9
     rows = []
     for rule, one in chosen.items():
         updates = one.spec.updates_per_pass(one.spec.size.train)

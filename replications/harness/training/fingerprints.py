@@ -18,6 +18,7 @@ from replications.harness.files import atomically
 from replications.harness.store import Store
 from replications.harness.training import datasets, tasks
 from replications.harness.training.program import FIRST, State, program
+from replications.harness.training.run import advancing
 from replications.harness.training.streams import drawing, precision
 
 Images = Callable[[str], datasets.Dataset]
@@ -71,7 +72,7 @@ def _started(cell: Cell, images: Images, seed: int = 0) -> State:
     with precision(cell.spec.dtype):
         task = tasks.build(cell.spec, images)
         run = program(cell.spec, task)
-        order, advance = drawing(run.order), jax.jit(run.advance)
+        order, advance = drawing(run.order), advancing(run)
         number = jnp.uint32(seed)
         state = drawing(run.start)(number)
         for epoch, updates in run.stretches(0, min(FIRST, run.steps)):

@@ -42,7 +42,8 @@ class State(NamedTuple):
 
 class Program(NamedTuple):
     """The pure functions of one cell, and how long it is. ``shuffled``: every epoch has an order of
-    its own; else the one order serves all."""
+    its own; else the one order serves all. ``update``: what ``advance`` repeats, where it is also to be
+    had alone."""
 
     start: Callable[[jax.Array], State]
     order: Callable[[jax.Array, jax.Array], jax.Array]
@@ -52,6 +53,7 @@ class Program(NamedTuple):
     shuffled: bool
     steps_per_epoch: int
     steps: int
+    update: Callable[[State, jax.Array, jax.Array, Data], State] | None = None
 
     def stretches(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
         """From one number of updates to another: (epoch of the order, updates) for each order."""
@@ -140,7 +142,7 @@ def program(spec: "RunSpec", task: Task) -> Program:
         getattr(bioflax, rule.after_update)(model, key)
         return nnx.split(model, trained, ...)[2]
 
-    def one_update(state: State, data: Data, indices: jax.Array, seed: jax.Array) -> State:
+    def one_update(state: State, seed: jax.Array, indices: jax.Array, data: Data) -> State:
         place = state.step % steps_per_epoch * batch
         chosen = jax.lax.dynamic_slice(indices, (place,), (batch,))
         x, y = data.train_x[chosen], data.train_y[chosen]
@@ -184,7 +186,7 @@ def program(spec: "RunSpec", task: Task) -> Program:
     ) -> State:
         """``updates`` more updates, with the examples in the order ``indices``."""
         return jax.lax.fori_loop(
-            0, updates, lambda _, state: one_update(state, data, indices, seed), state
+            0, updates, lambda _, state: one_update(state, seed, indices, data), state
         )
 
     measures = Measures(spec, still, loss, wrong)
@@ -203,7 +205,8 @@ def program(spec: "RunSpec", task: Task) -> Program:
 
     steps = steps_per_epoch * spec.epochs
     return Program(
-        start, order, advance, measure, measures.features, task.shuffle, steps_per_epoch, steps
+        *(start, order, advance, measure, measures.features, task.shuffle, steps_per_epoch, steps),
+        update=one_update if spec.network.convolutions else None,
     )
 
 

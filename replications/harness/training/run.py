@@ -50,14 +50,35 @@ class _Compiled(NamedTuple):
     features: Any
 
 
+def advancing(functions: Program, batching: str = "map") -> Any:
+    """``advance``, compiled; it uses up the state that it is given.
+
+    XLA for the CPU has fast code for the backward pass of a convolution everywhere but in a loop
+    (jax-ml/jax#12868): there every update is a call of its own.
+    """
+    several = batching == "vmap"
+    if functions.update is None or jax.default_backend() != "cpu":
+        axes = (0, 0, 0, None, None)
+        advance = jax.vmap(functions.advance, axes) if several else functions.advance
+        return jax.jit(advance, donate_argnums=0)
+    one = jax.vmap(functions.update, (0, 0, 0, None)) if several else functions.update
+    update = jax.jit(one, donate_argnums=0)
+
+    def repeated(state: State, seed: Any, indices: Any, data: Any, updates: Any) -> State:
+        for _ in range(int(updates)):
+            state = update(state, seed, indices, data)
+        return state
+
+    return repeated
+
+
 def _compile(functions: Program, batching: str) -> _Compiled:
-    start, order, advance, measure, features = functions[:5]
+    start, order, _, measure, features = functions[:5]
     if batching == "vmap":
         start, order = jax.vmap(start), jax.vmap(order, in_axes=(0, None))
-        advance = jax.vmap(advance, in_axes=(0, 0, 0, None, None))
         measure = jax.vmap(measure, in_axes=(0, 0, None))
         features = jax.vmap(features, in_axes=(0, None))
-    advance = jax.jit(advance, donate_argnums=0)
+    advance = advancing(functions, batching)
     return _Compiled(drawing(start), drawing(order), advance, jax.jit(measure), jax.jit(features))
 
 

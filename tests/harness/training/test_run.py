@@ -1,9 +1,12 @@
 """Training seeds one after the other or all at once, measured where the spec says."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from replications.harness.training.run import groups, stops
+from replications.harness.training.run import advancing, groups, stops
+from tests.harness.training.nets import CONV, Net, digits, resolved
 from tests.harness.training.runs import cell, run
 
 
@@ -35,6 +38,28 @@ def test_the_stop_of_one_run_is_the_same_alone_and_in_a_row_of_seeds(tmp_path):
     np.testing.assert_allclose(loss, row.measures["test_loss"], rtol=1e-7)
     features = [r.measures["features/hidden_1"] for r in (alone, row)]
     np.testing.assert_allclose(*features, rtol=1e-6)
+
+
+@pytest.mark.parametrize("batching", ["map", "vmap"])
+def test_on_a_cpu_the_updates_of_a_convolutional_net_are_calls_of_their_own(batching):
+    """In a loop XLA compiles a convolution's gradient without its fast code; the numbers are the same."""
+    with jax.enable_x64(True):
+        net = Net(resolved("cifar10_conv", network=CONV, batch=3), digits(shape=(16, 16, 3)))
+        seed, axes, states = np.uint32(0), (0, 0, 0, None, None), [net.program.start(np.uint32(0))]
+        loop, order = net.program.advance, net.program.order(seed, 0)
+        if batching == "vmap":
+            loop = jax.vmap(loop, axes)
+            seed, order, states = jax.tree.map(lambda x: np.stack([x, x]), (seed, order, states))
+        loop = jax.jit(loop)
+        expected = loop(states[0], seed, order, net.task.data, np.int32(5))
+        called = advancing(net.program, batching)
+        found = called(jax.tree.map(jnp.copy, states[0]), seed, order, net.task.data, np.int32(5))
+        for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9)
+        once = jax.make_jaxpr(lambda state: called(state, seed, order, net.task.data, 1))
+        operations = str(once(states[0]))
+        assert "conv_general_dilated[" in operations
+        assert "while[" not in operations
 
 
 def test_a_record_after_the_end_is_refused():
