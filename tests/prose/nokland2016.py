@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from replications.harness import statistics
 from tests.prose.accepted import Paper
 
 P = Paper(
@@ -43,6 +44,15 @@ def at_update(experiment, rule, update):
     errors = P.runs(experiment, rule, "test_error", x="step")
     there = [np.interp(update, errors.index, errors[seed]) for seed in errors]
     return [np.mean(there), min(there), max(there)]
+
+
+def behind(experiment, rule, other, passes=20):
+    """Welch's interval of how much more a rule errs than another, over the mean of its last passes."""
+    late = [
+        P.runs(experiment, one, "test_error", x="epoch").iloc[-passes:].mean().to_numpy()
+        for one in (rule, other)
+    ]
+    return list(statistics.welch_interval(*late))
 
 
 def inside(gaps, most):
@@ -134,6 +144,21 @@ def fits(rule):
 
 
 SAYINGS = [
+    (
+        "Over the last {} passes together FA is {} points behind backprop, interval {} to {}, and DFA {}, "
+        "{} to {}",
+        lambda: [20, *behind("mnist_7x240", "fa", "bp"), *behind("mnist_7x240", "dfa", "bp")],
+    ),
+    (
+        "Over the last {} passes together, which was not declared, the three are {} ({} to {}), {} ({} to {}) "
+        "and {} ({} to {})",
+        lambda: [
+            20,
+            *behind("cifar10_3x1000", "dfa", "bp"),
+            *behind("cifar10_3x1000_dropout", "dfa", "bp"),
+            *behind("cifar10_3x1000_dropout", "fa", "dfa"),
+        ],
+    ),
     (
         "after {} updates at our rate: {}, {} and {} % wrong by direct feedback from zeros, {}, {} and {} by "
         "backprop. Ours, between the records before and after that update: {} % ({} runs, {} to {}) and {} "
