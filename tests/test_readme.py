@@ -150,3 +150,19 @@ def test_no_table_is_shown_as_a_bitmap():
     for paper in experiments.papers():
         text = (ROOT / "replications" / paper / "README.md").read_text(encoding="utf-8")
         assert text.count("<!-- numbers: begin -->") == text.count("<!-- claims: begin -->") == 1
+
+
+def test_what_an_update_costs_is_what_was_measured_beside_peers():
+    page = (ROOT / "tests/benchmarks/RESULTS.md").read_text(encoding="utf-8")
+    peers = re.search(r"<!-- peers -->(.*)<!-- end of peers -->", page, re.DOTALL)[1]
+    shares: dict[bool, list[float]] = {False: [], True: []}
+    for net, faster in re.findall(r"(?m)^\| (\S+) \|(?: [^|]+\|){4} ([\d.]+) \|", peers):
+        shares[net == "conv"].append(1 / float(faster))
+    text = " ".join(TEXT.split())
+    said = re.search(
+        r"fully connected net takes ([\d.]+) to ([\d.]+) of PyTorch's time, of a convolutional one ([\d.]+) to "
+        r"([\d.]+)",
+        text,
+    )
+    ends = [end for one in shares.values() for end in (min(one), max(one))]
+    assert [float(one) for one in said.groups()] == [round(end, 1) for end in ends]
