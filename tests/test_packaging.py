@@ -24,6 +24,10 @@ COMMANDS = [
 OURS = {"bioflax", "replications", "figures", "workflow", "tests"}
 
 
+# Run by the Python of an environment that its benchmark makes.
+ELSEWHERE = {ROOT / "tests/benchmarks/peers_torch.py"}
+
+
 def name(requirement: str) -> str:
     """``array_record>=0.8`` is ``array-record``."""
     return re.split(r"[\[<>=!~; ]", requirement)[0].lower().replace("_", "-")
@@ -32,7 +36,7 @@ def name(requirement: str) -> str:
 def imported(folder: str) -> set[str]:
     """The distributions that the sources of a folder import, in functions too."""
     modules = set()
-    for path in (ROOT / folder).rglob("*.py"):
+    for path in set((ROOT / folder).rglob("*.py")) - ELSEWHERE:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 modules.update(alias.name.split(".")[0] for alias in node.names)
