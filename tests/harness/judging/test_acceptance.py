@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from replications.harness import tables
 from replications.harness.declared import experiments
@@ -397,6 +398,49 @@ def test_seeds_of_another_machine_join_those_accepted_before(store, more):
     assert now[0] == earlier[0]
     assert now[1]["records"] == earlier[1]["records"], "computed again, to the digit"
     assert manifests.damage("toy", "full", store) == []
+
+
+def add_an_arm(store):
+    """A third arm, declared later, run on another machine: nothing of the others is here."""
+    file = store.papers / "toy" / "experiments.yaml"
+    declared = yaml.safe_load(file.read_text())
+    rate = {"optimizer": {"sgd": {"learning_rate": 0.01}}}
+    declared["experiments"]["line"]["arms"]["slow"] = rate
+    rewrite(store, file.read_text(), yaml.safe_dump(declared, sort_keys=False))
+    shutil.rmtree(store.preset("full"))
+    simulate(experiments.cell("toy", "line", "slow", "full", store), store, range(3))
+
+
+def test_a_new_arm_joins_those_accepted_before(store):
+    accept_full(store)
+    names = ("line.runs.csv", "line.first_losses.csv", "line.fingerprints.csv")
+    before = {name: kept(store, name) for name in names}
+    cells = manifests.read_manifest("toy", "full", store).cells
+    add_an_arm(store)
+    assert "line: 3 of 4 seeds; 2 accepted before stay" in accept_full(store, passes=1)
+    runs = kept(store, "line.runs.csv")
+    pd.testing.assert_frame_equal(
+        runs[runs.arm != "slow"].reset_index(drop=True), before["line.runs.csv"], check_dtype=False
+    )
+    assert set(runs[runs.arm == "slow"].seed) == {0, 1, 2}
+    for name in names[1:]:
+        now = kept(store, name)
+        assert now[before[name].columns].equals(before[name])
+        assert "slow (float32)" in now
+    after = manifests.read_manifest("toy", "full", store).cells
+    assert {key: after[key] for key in cells} == cells
+    assert manifests.damage("toy", "full", store) == []
+
+
+def test_a_new_arm_does_not_join_arms_that_todays_code_makes_otherwise(store):
+    accept_full(store)
+    file = store.kept("toy", "full", "line", "fingerprints")
+    (pd.read_csv(file, index_col=0) * 1.001).to_csv(file)
+    add_an_arm(store)
+    before = {file.name: file.read_bytes() for file in store.accepted("toy", "full").iterdir()}
+    with pytest.raises(UserError, match=r"toy/line/backprop.*run it again"):
+        accept_full(store)
+    assert before == {f.name: f.read_bytes() for f in store.accepted("toy", "full").iterdir()}
 
 
 def origins(store):

@@ -151,8 +151,9 @@ def test_a_page_begins_with_six_lines(tops, paper):
             ("mnist", "feedback_alignment", "weight_angle", "readout", "published")]),
         ("kolen_pollack1994", "{:.2f} % test error with decay, where backprop with the same has {:.2f} %", [
             ("mnist", "kolen_pollack"), ("mnist", "backprop_decay")]),
-        ("kolen_pollack1994", "weight mirror: {:.2f} %, logged {:.2f} %", [
-            ("mnist", "weight_mirror"), ("mnist", "weight_mirror_logged", "test_error", "", "published")]),
+        ("kolen_pollack1994", "mirror of the code ends at {:.2f} % (logged {:.2f})", [
+            ("mnist", "weight_mirror_logged"),
+            ("mnist", "weight_mirror_logged", "test_error", "", "published")]),
         ("lillicrap2016", "{:.2f} % by feedback alignment ({:.1f}), {:.2f} % by backprop ({:.1f})", [
             ("mnist", "feedback_alignment"),
             ("mnist", "feedback_alignment", "test_error", "", "published"),
