@@ -404,7 +404,7 @@ def add_an_arm(store):
     """A third arm, declared later, run on another machine: nothing of the others is here."""
     file = store.papers / "toy" / "experiments.yaml"
     declared = yaml.safe_load(file.read_text())
-    rate = {"optimizer": {"sgd": {"learning_rate": 0.01}}}
+    rate = {"optimizer": {"sgd": {"learning_rate": 0.02, "momentum": 0.5}}}
     declared["experiments"]["line"]["arms"]["slow"] = rate
     rewrite(store, file.read_text(), yaml.safe_dump(declared, sort_keys=False))
     shutil.rmtree(store.preset("full"))
