@@ -160,6 +160,10 @@ def _regrouped(axes: frozenset[int], old: Sequence[int], new: Sequence[int]) -> 
     return frozenset(found)
 
 
+def _sliced(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    return sum(a.aval.ndim > b.aval.ndim for a, b in zip(outside, inside, strict=True))
+
+
 def _note(found: Uses, values: Iterable[Value], use: Any) -> None:
     for value in values:
         for path in value.arrays:
@@ -177,8 +181,10 @@ def _inside(eqn: Any, values: list[Value], found: Uses) -> list[Value] | None:
         body = params["body_jaxpr"].jaxpr
         return _loop(lambda c: _walk(body, [*values[n : n + m], *c], found), values[n + m :])
     if name == "scan":
-        n, m = params["num_consts"], params["num_carry"]
         body = params["jaxpr"].jaxpr
+        # By their shapes, which no release of jax names otherwise: what is sliced or stacked has an axis more.
+        m = len(eqn.outvars) - _sliced(eqn.outvars, body.outvars)
+        n = len(eqn.invars) - _sliced(eqn.invars, body.invars) - m
         xs = [
             v._replace(axes=frozenset(i - 1 for i in v.axes if i)) for v in values[n + m :]
         ]  # a slice
