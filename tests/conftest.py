@@ -19,6 +19,9 @@ PLAINLY = (
 with mock.patch.dict(os.environ, XLA_FLAGS=" ".join(PLAINLY)):
     jax.devices()
 
+# Run by the Python of an environment that its benchmark makes.
+collect_ignore = ["benchmarks/peers_torch.py"]
+
 # What so many compilations have made is a gigabyte; all of it together would be five.
 KEPT = 600
 _compiled = 0
