@@ -61,7 +61,7 @@ AKROUT = {
     "backprop": "backprop",
     "feedback_alignment": "FA",
     "kolen_pollack_no_decay": "Kolen-Pollack",
-    "weight_mirror": "weight mirror",
+    "weight_mirror_logged": "weight mirror",
 }
 ANGLES = {
     ("delta_angle", "hidden_1"): "error signals",
