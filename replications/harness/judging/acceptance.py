@@ -182,23 +182,24 @@ def _of_full_scale(paper: str, store: Store, passes: int) -> Proposal:
         cells = experiments.cells_of(paper, name, "full", store)
         files = {c.arm: store.run("full", paper, name, c.arm) for c in cells}
         runs = {arm: read_run(file) for arm, file in files.items() if file.exists()}
-        # A new arm joins those that were accepted.
-        stay = [c for c in cells if c.arm not in runs and _is_accepted(c, before, store)]
-        seeds = _common(runs) if runs and len(runs) + len(stay) == len(cells) else []
+        # Of all arms; or of arms that are new, which join those that were accepted.
+        whole = len(runs) == len(cells)
+        joins = name in experiments.kept(paper, store) and _new_arms(cells, before) == set(runs)
+        seeds = _common(runs) if runs and (whole or joins) else []
         if seeds:
             for cell in cells:
-                if cell in stay:
+                if cell.arm not in runs:
                     continue
                 check_run(cell, runs[cell.arm])
                 if passes:
                     kept = verify.records_of(cell, runs[cell.arm])
                     verify.check_seeds(cell, seeds, kept, store, passes)
-            records = _renew(new, cells, runs, before, store)
+            records = (_renew if whole else _join)(new, cells, runs, before, store)
         elif name in experiments.kept(paper, store):
             new.changes.append(f"{name}: not run, the accepted results stay")
             records = verdicts.read_records(store.kept(paper, "full", name, "runs"))
-            entries = {key: c for key, c in before.items() if key.startswith(f"{name}/")}
-            new.cells |= _standing(new, entries, cells, store)
+            stay = {key: c for key, c in before.items() if key.startswith(f"{name}/")}
+            new.cells |= _standing(new, stay, cells, store)
         else:
             new.changes.append(f"{name}: not run")
             records = None
@@ -209,12 +210,6 @@ def _of_full_scale(paper: str, store: Store, passes: int) -> Proposal:
     new.judged, new.whole = dict(verdicts.by_id(judged)), judged
     new.texts["not_run.csv"] = pd.DataFrame(lacking, columns=LACK).to_csv(index=False)
     return new
-
-
-def _is_accepted(cell: Cell, before: manifests.Cells, store: Store) -> bool:
-    """Whether results of the cell's own spec were accepted."""
-    kept = cell.experiment in experiments.kept(cell.paper, store)
-    return kept and before.get(cell.key, {}).get("spec_digest") == cell.digest
 
 
 def _standing(
@@ -244,22 +239,12 @@ def _renew(
     table = table[table["seed"].isin(seeds)]
     prints = fingerprints.of_cells(cells)
     standing = manifests.stands(cells)
-    ran = [cell for cell in cells if cell.arm in runs]
-    entries = {cell.key: {**_entry(runs[cell.arm]), **standing[cell.key]} for cell in ran}
-    old, note = _beside(cells, list(runs), seeds, prints, store)
+    entries = {cell.key: {**_entry(runs[cell.arm]), **standing[cell.key]} for cell in cells}
+    old, note = _beside(cells, seeds, prints, store)
     new.changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds{note}")
-    stay = [cell for cell in cells if cell.arm not in runs]
-    if stay and old is None:
-        raise UserError(
-            f"{stay[0].name}: today's code makes other runs than the accepted; run it again"
-        )
     if old is not None:
         table = pd.concat([tall(old), table])
-        entries = {
-            key: _beside_before(one, before[key], seeds) if key in before else one
-            for key, one in entries.items()
-        }
-        entries |= {cell.key: {**before[cell.key], **standing[cell.key]} for cell in stay}
+        entries = {key: _beside_before(one, before[key], seeds) for key, one in entries.items()}
     if name in experiments.kept(paper, store):
         accepted = drift.accepted_numbers("aggregates", paper, "full", name, store)
         # With more seeds every n and every sd is another one.
@@ -272,13 +257,7 @@ def _renew(
     new.texts[f"{name}.fingerprints.csv"] = prints.to_csv()
     # The rest is of the first seed alone, and stays where that was accepted before.
     if old is None or old["seed"].min() >= min(seeds):
-        losses = drift.first_losses(runs)
-        if stay:
-            known = drift.read_numbers(store.kept(paper, "full", name, "first_losses"))
-            losses = pd.concat(
-                [known.drop(columns=losses.columns, errors="ignore"), losses], axis=1
-            )
-        new.texts[f"{name}.first_losses.csv"] = losses.to_csv()
+        new.texts[f"{name}.first_losses.csv"] = drift.first_losses(runs).to_csv()
         if any("features" in cell.spec.measures for cell in cells):
             embedding = embed_features(cells, store).set_index("arm")
             new.texts[f"{name}.embedding.csv"] = embedding.to_csv(float_format="%.6g")
@@ -289,15 +268,63 @@ def _renew(
     return pd.read_csv(io.StringIO(records), dtype={"arm": str})
 
 
-def _beside(
+def _new_arms(cells: Sequence[Cell], before: manifests.Cells) -> set[str]:
+    """The arms of an experiment of which nothing was accepted."""
+    return {cell.arm for cell in cells if cell.key not in before}
+
+
+def _join(
+    new: Proposal,
     cells: Sequence[Cell],
-    arms: Sequence[str],
-    seeds: Sequence[int],
-    prints: pd.DataFrame,
+    runs: Mapping[str, Run],
+    before: manifests.Cells,
     store: Store,
+) -> pd.DataFrame:
+    """The same where all that was run are new arms: what was accepted of the others stays as it is.
+
+    Raises UserError where today's specs or code would compute other runs of those, and where something is
+    kept that is of all arms at once.
+    """
+    paper, name, seeds = cells[0].paper, cells[0].experiment, _common(runs)
+    if any("features" in cell.spec.measures or has_arrays(cell) for cell in cells):
+        raise UserError(f"{paper}/{name}: a new arm has a picture with the others; run all arms")
+    prints = fingerprints.of_cells(cells)
+    file = store.kept(paper, "full", name, "fingerprints")
+    known = drift.read_numbers(file)
+    stay = [cell for cell in cells if cell.arm not in runs]
+    specs = [cell for cell in stay if before[cell.key]["spec_digest"] != cell.digest]
+    if specs or drift.moved(known, prints.reindex(columns=known.columns), file):
+        one = (specs or stay)[0].name
+        raise UserError(f"{one}: today's code makes other runs than the accepted; run it again")
+    old = tall(verdicts.read_records(store.kept(paper, "full", name, "runs")))
+    table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
+    table = pd.concat([old, table[table["seed"].isin(seeds)]])
+    count = old["seed"].nunique()
+    new.changes += [
+        f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds; {count} accepted before stay",
+        *(f"{name}: new arm {arm}" for arm in runs),
+    ]
+    losses = drift.read_numbers(store.kept(paper, "full", name, "first_losses"))
+    records = wide(table, [cell.arm for cell in cells]).to_csv(float_format="%.6g")
+    new.texts[f"{name}.runs.csv"] = records
+    new.texts[f"{name}.fingerprints.csv"] = prints.to_csv()
+    new.texts[f"{name}.first_losses.csv"] = losses.join(drift.first_losses(runs)).to_csv()
+    standing = manifests.stands(cells)
+    entries = {
+        cell.key: {
+            **(_entry(runs[cell.arm]) if cell.arm in runs else before[cell.key]),
+            **standing[cell.key],
+        }
+        for cell in cells
+    }
+    new.cells |= manifests.with_records(entries, name, records)
+    return pd.read_csv(io.StringIO(records), dtype={"arm": str})
+
+
+def _beside(
+    cells: Sequence[Cell], seeds: Sequence[int], prints: pd.DataFrame, store: Store
 ) -> tuple[pd.DataFrame | None, str]:
-    """An experiment's accepted records of other seeds, and of other arms than those that were run, and a
-    word on them; None where there are none.
+    """An experiment's accepted records of other seeds, and a word on them; None where there are none.
 
     They go where today's specs or code would compute other runs: that is what fingerprints tell.
     """
@@ -305,15 +332,12 @@ def _beside(
     if name not in experiments.kept(paper, store):
         return None, ""
     old = verdicts.read_records(store.kept(paper, "full", name, "runs"))
-    known = set(old["arm"])
-    old = old[~(old["seed"].isin(seeds) & old["arm"].isin(arms))]
+    old = old[~old["seed"].isin(seeds)]
     count = old["seed"].nunique()
     if not count:
         return None, ""
-    prints = prints[[one for one in prints if one.rpartition(" (")[0] in known]]
     moved = _changed(prints, store.kept(paper, "full", name, "fingerprints"))
-    others = drift.other_specs(paper, "full", [name], store)
-    if moved or any(key.rpartition("/")[2] in known for key in others):
+    if moved or drift.other_specs(paper, "full", [name], store):
         return None, f"; {count} accepted before go, today's code makes other runs"
     return old, f"; {count} accepted before stay"
 

@@ -432,6 +432,15 @@ def test_a_new_arm_joins_those_accepted_before(store):
     assert manifests.damage("toy", "full", store) == []
 
 
+def test_more_seeds_of_one_arm_that_was_accepted_do_not_join_it_alone(store):
+    accept_full(store)
+    before = kept(store, "line.runs.csv")
+    shutil.rmtree(store.preset("full"))
+    simulate(experiments.cell("toy", "line", "backprop", "full", store), store, range(3, 4))
+    assert "line: not run, the accepted results stay" in accept_full(store)
+    assert kept(store, "line.runs.csv").equals(before)
+
+
 def test_a_new_arm_does_not_join_arms_that_todays_code_makes_otherwise(store):
     accept_full(store)
     file = store.kept("toy", "full", "line", "fingerprints")
