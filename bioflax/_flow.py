@@ -161,6 +161,7 @@ def _regrouped(axes: frozenset[int], old: Sequence[int], new: Sequence[int]) -> 
 
 
 def _sliced(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    """How many arrays have an axis more outside of a scan than in its body."""
     return sum(a.aval.ndim > b.aval.ndim for a, b in zip(outside, inside, strict=True))
 
 
@@ -182,7 +183,7 @@ def _inside(eqn: Any, values: list[Value], found: Uses) -> list[Value] | None:
         return _loop(lambda c: _walk(body, [*values[n : n + m], *c], found), values[n + m :])
     if name == "scan":
         body = params["jaxpr"].jaxpr
-        # By their shapes, which no release of jax names otherwise: what is sliced or stacked has an axis more.
+        # By shapes: releases of jax differ in how they name these numbers.
         m = len(eqn.outvars) - _sliced(eqn.outvars, body.outvars)
         n = len(eqn.invars) - _sliced(eqn.invars, body.invars) - m
         xs = [

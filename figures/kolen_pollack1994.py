@@ -14,13 +14,15 @@ BACKPROP = Look("backprop", "backprop")
 FEEDBACK = Look("feedback_alignment", "feedback alignment")
 KOLEN_POLLACK = Look("kolen_pollack", "Kolen-Pollack", published=False)
 SHORT = {"backprop": "backprop", "feedback_alignment": "FA", "kolen_pollack": "Kolen-Pollack"}
+# Its code drops the last part of a pass, and so makes an update less in each; its ends stand beside others'.
+LOGGED = "weight_mirror_logged"
 PERIOD = (BACKPROP, FEEDBACK, KOLEN_POLLACK)
 ALIGNED = (
     FEEDBACK,
     KOLEN_POLLACK,
     Look("kolen_pollack_no_decay", "Kolen-Pollack without decay", "--", half=True),
     Look("weight_mirror", "weight mirror, bounded", "--", published=False),
-    Look("weight_mirror_logged", "weight mirror, as logged"),
+    Look(LOGGED, "weight mirror, as logged"),
 )
 AKROUT = (
     BACKPROP,
@@ -54,9 +56,6 @@ ANGLES = {
     "weight_angle/hidden_1": "W and B, input layer",
 }
 PASSES = 400  # in the published runs
-ASIDE = ("weight_mirror_logged",)
-# Whose code drops the last part of a pass, and so makes an update less in each.
-DROPS = ("weight_mirror_logged",)
 
 
 def law(tables: Tables, published: PublishedValues) -> "Drawing":
@@ -186,7 +185,7 @@ def akrout(experiment: str, per_pass: int, tables: Tables, published: PublishedV
         if where == experiment:
             name, step = places_of[where, arm, measure]
             near = 0.1 if name == "test_error" else 3
-            crowded = arm in ASIDE and any(
+            crowded = arm == LOGGED and any(
                 place == (name, step) and abs(published[key].number - value.number) < near
                 for key, place in places_of.items()
                 if key[1] != arm
@@ -230,7 +229,7 @@ def akrout(experiment: str, per_pass: int, tables: Tables, published: PublishedV
 def _place(key: tuple[str, str, str], per_pass: int) -> tuple[str, float]:
     """The panel of a published value, and its update."""
     name, _, after = key[2].partition("@")
-    return name, float(after or PASSES * (per_pass - (key[1] in DROPS)))
+    return name, float(after or PASSES * (per_pass - (key[1] == LOGGED)))
 
 
 def synchronisation(tables: Tables, published: PublishedValues) -> "Drawing":

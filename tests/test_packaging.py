@@ -12,6 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 
 import bioflax
+from tests.conftest import collect_ignore
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -22,10 +23,8 @@ COMMANDS = [
     "pip install -e '.[test]' && pytest",
 ]
 OURS = {"bioflax", "replications", "figures", "workflow", "tests"}
-
-
-# Run by the Python of an environment that its benchmark makes.
-ELSEWHERE = {ROOT / "tests/benchmarks/peers_torch.py"}
+# Run by the Python of another environment.
+ELSEWHERE = {ROOT / "tests" / name for name in collect_ignore}
 
 
 def name(requirement: str) -> str:

@@ -154,7 +154,7 @@ def test_no_table_is_shown_as_a_bitmap():
 
 def test_what_an_update_costs_is_what_was_measured_beside_peers():
     page = (ROOT / "tests/benchmarks/RESULTS.md").read_text(encoding="utf-8")
-    peers = re.search(r"<!-- peers -->(.*)<!-- end of peers -->", page, re.DOTALL)[1]
+    peers = re.search(r"<!-- peers: begin -->(.*)<!-- peers: end -->", page, re.DOTALL)[1]
     shares: dict[bool, list[float]] = {False: [], True: []}
     for net, faster in re.findall(r"(?m)^\| (\S+) \|(?: [^|]+\|){4} ([\d.]+) \|", peers):
         shares[net == "conv"].append(1 / float(faster))

@@ -9,7 +9,6 @@ with 1 where a goal is missed.
 import datetime
 import importlib
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -35,15 +34,12 @@ def main(names: list[str]) -> int:
 
 
 def _keep(name: str, title: str, tables: str) -> None:
+    from replications.harness.showing import markdown
     from tests.benchmarks.timing import machine
 
     when = f"{datetime.datetime.now(datetime.UTC):%d %B %Y}".lstrip("0")
     head = f"## {title}\n\n`python -m tests.benchmarks {name}`, {when}. {machine()}.\n"
-    section = f"<!-- {name} -->\n{head}\n{tables}<!-- end of {name} -->"
-    text = RESULTS.read_text(encoding="utf-8")
-    place = re.compile(rf"<!-- {name} -->.*<!-- end of {name} -->", re.DOTALL)
-    text, found = place.subn(lambda _: section, text)
-    RESULTS.write_text(text if found else f"{text.rstrip()}\n\n{section}\n", encoding="utf-8")
+    markdown.fill(RESULTS, {name: f"{head}\n{tables}"})
 
 
 if __name__ == "__main__":

@@ -56,25 +56,19 @@ def measure() -> list[Table]:
 
 
 def _times(of: str, sizes: list[int]) -> list[float]:
+    one = Training(cell("7x240", "feedback_alignment"))
     goes: dict[int, Callable[[], None]] = {}
-    if of == "hidden layers":
-        for size in sizes:
+    for size in sizes:
+        if of == "seeds":
+            goes[size] = functools.partial(one.seeds, size, UPDATES)
+        elif of == "updates":
+            goes[size] = functools.partial(one.updates, size)
+        else:
             network = cell("7x240", "backprop").spec.network
             deep = network.model_copy(update={"hidden": (240,) * size})
             chosen = cell("7x240", "feedback_alignment", network=deep)
             goes[size] = functools.partial(Training(chosen).updates, UPDATES)
-    else:
-        one = Training(cell("7x240", "feedback_alignment"))
-        for size in sizes:
-            goes[size] = functools.partial(_again, one, size, of == "seeds")
-    best = in_turns({str(size): go for size, go in goes.items()}, 5)
-    return [best[str(size)] for size in sizes]
-
-
-def _again(one: Training, times: int, seeds: bool) -> None:
-    """So many seeds of a few updates each, or one of so many updates."""
-    for _ in range(times if seeds else 1):
-        one.updates(UPDATES if seeds else times)
+    return list(in_turns(goes, 5).values())
 
 
 def _draw(seen: dict[str, list[float]]) -> None:

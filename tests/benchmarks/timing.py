@@ -12,6 +12,7 @@ import numpy as np
 
 from replications.harness.declared import experiments
 from replications.harness.declared.experiments import Cell
+from replications.harness.showing import markdown
 from replications.harness.training import datasets, tasks
 from replications.harness.training.costs import layers
 from replications.harness.training.program import Program, State, program
@@ -36,20 +37,18 @@ class Table(NamedTuple):
     title: str
     columns: Sequence[str]
     rows: Sequence[Row]
-    note: str = ""
+    note: str
 
     def __str__(self) -> str:
         """As Markdown."""
+        met = {True: "yes", False: "**no**", None: ""}
         goals = any(row.goal for row in self.rows)
-        head = [*self.columns, *(["goal", "met"] if goals else [])]
-        lines = [f"### {self.title}", "", f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
-        for row in self.rows:
-            met = {True: "yes", False: "**no**", None: ""}[row.met]
-            lines.append(f"| {' | '.join([*row.cells, *([row.goal, met] if goals else [])])} |")
-        return "\n".join([*lines, "", *([self.note, ""] if self.note else [])])
+        heads = [*self.columns, *(["goal", "met"] if goals else [])]
+        rows = [[*row.cells, *([row.goal, met[row.met]] if goals else [])] for row in self.rows]
+        return f"### {self.title}\n\n{markdown.table(heads, rows)}\n\n{self.note}\n"
 
 
-def in_turns(runs: Mapping[str, Callable[[], float | None]], rounds: int = 7) -> dict[str, float]:
+def in_turns(runs: Mapping[Any, Callable[[], float | None]], rounds: int = 7) -> dict[Any, float]:
     """The best seconds of each, measured in turns: what else the machine does hits all of them.
 
     A run that measures itself returns its seconds.
@@ -80,12 +79,21 @@ class Training:
         self.task = tasks.build(chosen.spec, datasets.stand_in)
         self.program: Program = program(chosen.spec, self.task)
         self.seed = jnp.uint32(0)
-        self.state: State = drawing(self.program.start)(self.seed)
+        self._start = drawing(self.program.start)
+        self.state: State = self._start(self.seed)
         self.first = jax.tree.map(jnp.copy, self.state)
         self._order = drawing(self.program.order)
         self._advance = advancing(self.program)
         self._measure = jax.jit(self.program.measure)
         self.indices = self._order(self.seed, jnp.int32(0))
+
+    def seeds(self, n: int, updates: int) -> None:
+        """Train so many seeds, one after the other, each from its own start and in its own order."""
+        for seed in range(n):
+            self.seed = jnp.uint32(seed)
+            self.state = self._start(self.seed)
+            self.indices = self._order(self.seed, jnp.int32(0))
+            self.updates(updates)
 
     def updates(self, n: int) -> None:
         """Train for ``n`` updates."""

@@ -142,8 +142,7 @@ SAYINGS = [
         lambda: [ours("mirror"), ours("mirror", "train_error")],
     ),
     (
-        "has the rate of {} too, but a `B` that grows, and with it the steps of the hidden layer: with {} % of "
-        "the training digits wrong",
+        "has the rate of {} too, and {} % of the training digits wrong at the end",
         lambda: [
             P.spec("mnist", "code").optimizer.sgd.learning_rate,
             ours("code", "train_error"),
