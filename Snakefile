@@ -44,6 +44,7 @@ rule all:
         [everything(paper) for paper in PAPERS],
         [STORE.all_verdicts(preset, "html") for preset in SHOWN],
         STORE.scoreboard("html"),
+        STORE.times("html"),
     message:
         "All is there"
 

@@ -219,6 +219,10 @@ def _scoreboard(options: argparse.Namespace) -> None:
     _module("showing.pages").write_scoreboard(_store(options))
 
 
+def _times(options: argparse.Namespace) -> None:
+    _module("showing.times").write_times(_store(options))
+
+
 def _accept(options: argparse.Namespace) -> int:
     accept = _module("judging.acceptance").accept
     return int(accept(options.paper, options.preset, _store(options), options.yes))
@@ -318,6 +322,7 @@ VERBS: dict[str, Verb] = {
         "draw the picture of all papers, of what was accepted", _overview, (RESULTS, FORMATS)
     ),
     "scoreboard": Verb("lay out the score of all papers under it", _scoreboard, (RESULTS,)),
+    "times": Verb("lay out where the time of a run went", _times, (RESULTS,)),
     "accept": Verb(
         "show what moved, then renew a paper's accepted results",
         _accept,

@@ -122,6 +122,10 @@ class Store:
         """The scoreboard, on which the report opens, as html, md or rst."""
         return self.results / f"scoreboard.{suffix}"
 
+    def times(self, suffix: str) -> Path:
+        """Where the time of a run went, as html or md."""
+        return self.results / f"times.{suffix}"
+
     def artifact(self) -> Path:
         """One archive of all that others need."""
         return self.results / "artifact.zip"
@@ -137,6 +141,10 @@ class Store:
     def log(self, preset: str, rule: str, *parts: str) -> Path:
         """What a job said."""
         return self._of_job(preset, "logs", rule, *parts, suffix="log")
+
+    def benchmarks(self, preset: str) -> Path:
+        """The folder of what a preset's jobs cost."""
+        return self.preset(preset) / "benchmarks"
 
     def benchmark(self, preset: str, rule: str, *parts: str) -> Path:
         """What a job cost."""

@@ -32,8 +32,10 @@ ADDRESSES = {
     "readme": ("p",),
     "overview": ("svg",),
     "scoreboard": ("html",),
+    "times": ("html",),
     "report": (),
     "artifact": (),
+    "benchmarks": ("quick",),
     "log": ("quick", "simulate", "p", "e", "a"),
     "benchmark": ("quick", "simulate", "p", "e", "a"),
 }

@@ -9,6 +9,8 @@ rule judge:
         STORE.verdicts("{preset}", P),
     log:
         STORE.log("{preset}", "judge", P),
+    benchmark:
+        STORE.benchmark("{preset}", "judge", P)
     conda:
         "../../environment.yml"
     params:
@@ -40,6 +42,8 @@ rule verdicts:
         ),
     log:
         STORE.log("{preset}", "verdicts"),
+    benchmark:
+        STORE.benchmark("{preset}", "verdicts", "all")
     conda:
         "../../environment.yml"
     params:
@@ -69,6 +73,8 @@ rule scoreboard:
         ),
     log:
         STORE.log("full", "scoreboard"),
+    benchmark:
+        STORE.benchmark("full", "scoreboard", "all")
     conda:
         "../../environment.yml"
     params:
@@ -102,6 +108,8 @@ rule check:
         ),
     log:
         STORE.log("{preset}", "check", P),
+    benchmark:
+        STORE.benchmark("{preset}", "check", P)
     conda:
         "../../environment.yml"
     params:
@@ -114,3 +122,29 @@ rule check:
         "logged {log} python -m pytest -c tests/regression/pytest.ini tests/regression/check_accepted.py"
         " --paper {wildcards.paper} --preset {wildcards.preset} {params.accepted} --results {params.results}"
         " --report {output}"
+
+
+rule times:
+    input:
+        [everything(paper) for paper in PAPERS],
+        [STORE.all_verdicts(preset, "html") for preset in SHOWN],
+        STORE.scoreboard("html"),
+    output:
+        STORE.times("md"),
+        report(
+            STORE.times("html"),
+            caption="../report/times.rst",
+            category="Claims",
+            labels={"page": "where the time of this run went"},
+        ),
+    log:
+        STORE.log(PRESET, "times"),
+    conda:
+        "../../environment.yml"
+    params:
+        code=code("replications.harness.showing.times"),
+        results=STORE.results,
+    message:
+        "Lay out where the time went"
+    shell:
+        "logged {log} python -m replications times --results {params.results}"

@@ -105,6 +105,7 @@ localrules:
     tabulate,
     verdicts,
     scoreboard,
+    times,
 
 
 wildcard_constraints:

@@ -16,6 +16,8 @@ rule plot:
         [STORE.figure("{preset}", P, "{figure}", suffix) for suffix in FORMATS[1:]],
     log:
         STORE.log("{preset}", "plot", P, "{figure}"),
+    benchmark:
+        STORE.benchmark("{preset}", "plot", P, "{figure}")
     conda:
         "../../environment.yml"
     params:
@@ -47,6 +49,8 @@ rule overview:
         STORE.overview("png"),
     log:
         STORE.log("full", "overview"),
+    benchmark:
+        STORE.benchmark("full", "overview", "all")
     conda:
         "../../environment.yml"
     params:
@@ -72,6 +76,8 @@ rule summarize:
         ),
     log:
         STORE.log("{preset}", "summarize", P),
+    benchmark:
+        STORE.benchmark("{preset}", "summarize", P)
     conda:
         "../../environment.yml"
     params:

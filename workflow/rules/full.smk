@@ -6,6 +6,8 @@ rule fingerprint:
         directory(STORE.all_fingerprints("full", P)),
     log:
         STORE.log("full", "fingerprint", P),
+    benchmark:
+        STORE.benchmark("full", "fingerprint", P)
     conda:
         "../../environment.yml"
     threads: 1

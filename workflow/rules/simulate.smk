@@ -85,6 +85,8 @@ rule tabulate:
         STORE.table("{preset}", P, X),
     log:
         STORE.log("{preset}", "tabulate", P, X),
+    benchmark:
+        STORE.benchmark("{preset}", "tabulate", P, X)
     conda:
         "../../environment.yml"
     params:
@@ -105,6 +107,8 @@ rule embed:
         STORE.table("{preset}", P, f"{X}.embedding"),
     log:
         STORE.log("{preset}", "embed", P, X),
+    benchmark:
+        STORE.benchmark("{preset}", "embed", P, X)
     conda:
         "../../environment.yml"
     params:
@@ -124,6 +128,8 @@ rule arrays:
         STORE.table("{preset}", P, f"{X}.arrays"),
     log:
         STORE.log("{preset}", "arrays", P, X),
+    benchmark:
+        STORE.benchmark("{preset}", "arrays", P, X)
     conda:
         "../../environment.yml"
     params:

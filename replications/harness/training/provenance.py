@@ -1,8 +1,9 @@
 """Where a number comes from: which sources a cell runs, what they say, and on which machine.
 
 A cell's manifest holds *origins*. An origin is one way in which seeds were computed: a commit, a machine, the
-versions, the batching, the data. Its ``seeds`` say what is each seed's own: ``wall_seconds``, ``resumes``,
-``diverged_at`` and, once accepted, ``records``, the digest of its rows. Every seed stands in exactly one.
+versions, the batching, the data. Its ``seeds`` say what is each seed's own: ``wall_seconds``, of which
+the last process traced and compiled for ``compile_seconds``, ``resumes``, ``diverged_at`` and, once accepted,
+``records``, the digest of its rows. Every seed stands in exactly one.
 """
 
 import hashlib

@@ -16,6 +16,7 @@ from replications.harness.files import locked
 from replications.harness.store import Store
 from replications.harness.training import datasets, provenance, tasks
 from replications.harness.training.checkpoints import Checkpoint, Clock
+from replications.harness.training.compiling import COMPILING
 from replications.harness.training.devices import on_a_free_device
 from replications.harness.training.measures import TESTS
 from replications.harness.training.run import BATCHINGS, Trainer, groups
@@ -97,16 +98,18 @@ def _compute(
     trainer = Trainer(spec, task, batching)
     waiting = groups(seeds, batching)
     total = len(waiting) * trainer.program.steps
-    recorded, clocks = [], []
+    recorded, clocks, compiled = [], [], []
     with tqdm(total=total, desc=cell.name, unit=" updates", disable=None, leave=False) as bar:
         for group in waiting:
             checkpoint.begin()
+            before = COMPILING.seconds
             done = checkpoint.finished(group)
             if done is None:
                 done = trainer.train(group, checkpoint, bar.update)
                 checkpoint.finish(group, done)
             recorded.append(done)
             clocks.append(checkpoint.clock)
+            compiled.append(COMPILING.seconds - before)
     measures = {name: np.concatenate([r[name] for r in recorded]) for name in recorded[0]}
     first_losses = measures.pop("first_losses")
     run = records.Run(np.asarray(seeds), np.asarray(trainer.when), first_losses, measures, {})
@@ -116,7 +119,7 @@ def _compute(
         "batching": batching,
         "dataset": _data(cell, task),
         **provenance.machine(),
-        "seeds": _own(run, waiting, clocks),
+        "seeds": _own(run, waiting, clocks, compiled),
     }
     if batching == "vmap":
         clock = clocks[0]
@@ -142,16 +145,21 @@ def _data(cell: Cell, task: tasks.Task) -> dict[str, str | None]:
 
 
 def _own(
-    run: records.Run, waiting: Sequence[Sequence[int]], clocks: Sequence[Clock]
+    run: records.Run,
+    waiting: Sequence[Sequence[int]],
+    clocks: Sequence[Clock],
+    compiled: Sequence[float],
 ) -> dict[str, dict[str, Any]]:
     """What a manifest says of each seed alone. Of seeds that ran at once only the sum of their
     seconds is known."""
     found = {}
     diverged = dict(zip(run.seeds.tolist(), diverged_at(run), strict=True))
-    for group, clock in zip(waiting, clocks, strict=True):
+    for group, clock, compiling in zip(waiting, clocks, compiled, strict=True):
+        alone = len(group) == 1
         for seed in group:
             found[str(seed)] = {
-                "wall_seconds": round(clock.seconds, 3) if len(group) == 1 else None,
+                "wall_seconds": round(clock.seconds, 3) if alone else None,
+                "compile_seconds": round(compiling, 3) if alone else None,
                 "resumes": clock.resumes,
                 "diverged_at": diverged[seed],
             }
