@@ -320,6 +320,9 @@ class RunSpec(Strict):
     output_error: Literal["raw", "mse", "printed"] = "raw"
     reduction: Literal["sum", "mean"] = "sum"
     batch: Count = 1
+    # Of batches of one example: the first layer's weights are read and written once for so many updates, which
+    # is the same training but for rounding, in half the time (training.blocked).
+    block: int | None = Field(default=None, gt=1, le=1000, exclude_if=lambda size: size is None)
     epochs: Count = 1
     # What is left of a pass for less than a batch is not used.
     drop_last: bool = Field(default=False, exclude_if=lambda drops: not drops)
@@ -497,6 +500,28 @@ class RunSpec(Strict):
         known = ("backprop", "feedback_alignment", "shallow")
         if self.output_error == "printed" and self.rule not in known:
             raise ValueError(f"output_error: printed is of {', '.join(known)}, not of {self.rule}")
+        return self
+
+    @model_validator(mode="after")
+    def _block_of_plain_updates(self) -> "RunSpec":
+        """What the first layer may be, and how it may learn, for its updates to be put off."""
+        net, sgd = self.network, self.optimizer.sgd
+        known = ("backprop", "feedback_alignment", "shallow")
+        wanted = {
+            "batch: 1": self.batch == 1,
+            f"a rule of {', '.join(known)}": self.rule in known,
+            "sgd without momentum": sgd is not None and not sgd.momentum,
+            "no halve_every": self.optimizer.halve_every is None,
+            "hidden layers": bool(net.hidden) and len(net.hidden) <= DEEP,
+            "no convolutions": not net.convolutions,
+            "no dropout of inputs": not net.dropout_input,
+            "no frozen layers": not self.frozen and not self.frozen_epochs,
+            "adversarial: 0": not self.adversarial,
+            "no spiking": self.spiking is None,
+        }
+        missing = [text for text, there in wanted.items() if not there]
+        if self.block and missing:
+            raise ValueError(f"block: needs {missing[0]}")
         return self
 
     @model_validator(mode="after")

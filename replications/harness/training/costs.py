@@ -4,8 +4,8 @@ Counted are the products with weights, two operations for each multiplication: f
 of the weights, and for the error on its way back (direct feedback sends it through n_out rows a block).
 Every distinct layer (examples, inputs, outputs) is timed here on its own, the update of its weights
 included, for a few hundredths of a second; a cell's time is that of its layers, by what its rule leaves
-out, and its tests. Convolutions are timed as the matrix products that they are. A spiking net does all this in
-every time step. Compilation (5 s a cell)
+out, and its tests. A first layer that is written once a block is timed with a block. Convolutions are timed
+as the matrix products that they are. A spiking net does all this in every time step. Compilation (5 s a cell)
 is not in it, and a run may stop before its last epoch.
 """
 
@@ -102,7 +102,13 @@ def cost(cell: Cell, timer: Timer) -> Cost:
     steps = chosen.spiking.steps if chosen.spiking else 1
     tested = of.test * records * steps / batch  # in batches
     plain = chosen.optimizer.sgd is not None
-    one = sum(timer(batch * n.rows, n.inputs, n.outputs, chosen.dtype, not plain) for n in net)
+    several = chosen.block or 1
+    first, *others = net
+    one = (
+        timer(batch * first.rows * several, first.inputs, first.outputs, chosen.dtype, not plain)
+        / several
+    )
+    one += sum(timer(batch * n.rows, n.inputs, n.outputs, chosen.dtype, not plain) for n in others)
     one *= STACKED if len(net) > DEEP + 1 else 1
     left = operations(chosen, of) / (6 * forward * batch)
     return Cost(

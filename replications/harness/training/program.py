@@ -14,7 +14,7 @@ from flax import nnx
 
 import bioflax
 from replications.harness.catalogue.rules import RULES
-from replications.harness.training import networks, spiking
+from replications.harness.training import blocked, networks, spiking
 from replications.harness.training.losses import example_loss, is_wrong, objective
 from replications.harness.training.measures import Measures
 from replications.harness.training.optimizers import optimizer
@@ -147,6 +147,12 @@ def program(spec: "RunSpec", task: Task) -> Program:
         chosen = jax.lax.dynamic_slice(indices, (place,), (batch,))
         x, y = data.train_x[chosen], data.train_y[chosen]
         present = (place + jnp.arange(batch) < examples).astype(x.dtype)
+        return learn(state, seed, x, y, present)[0]
+
+    def learn(
+        state: State, seed: jax.Array, x: jax.Array, y: jax.Array, present: jax.Array
+    ) -> tuple[State, Any]:
+        """An update by a batch; and what it has added to the weights."""
         key = None
         if rule.noisy:
             key = jax.random.fold_in(stream(jax.random.key(seed), "noise"), state.step)
@@ -165,7 +171,7 @@ def program(spec: "RunSpec", task: Task) -> Program:
         losses = loss(z, y) * present
         total = jnp.sum(losses)
         counted = jnp.stack([total, jnp.sum(wrong(z, y) * present), jnp.sum(present)])
-        return State(
+        learnt = State(
             step=state.step + 1,
             trained=weights,
             rest=rest,
@@ -176,6 +182,7 @@ def program(spec: "RunSpec", task: Task) -> Program:
             ),
             average_error=state.average_error,
         )
+        return learnt, updates
 
     def advance(
         state: State,
@@ -185,6 +192,13 @@ def program(spec: "RunSpec", task: Task) -> Program:
         updates: jax.Array,
     ) -> State:
         """``updates`` more updates, with the examples in the order ``indices``."""
+        if spec.block:
+
+            def learn_one(state: State, x: jax.Array, y: jax.Array) -> tuple[State, Any]:
+                return learn(state, seed, x, y, jnp.ones(1, x.dtype))
+
+            decay = blocked.decay_of(spec.optimizer)
+            return blocked.advance(state, indices, data, updates, learn_one, spec.block, decay)
         return jax.lax.fori_loop(
             0, updates, lambda _, state: one_update(state, seed, indices, data), state
         )

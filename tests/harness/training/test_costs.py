@@ -60,6 +60,22 @@ def test_a_cell_costs_its_updates_and_its_tests_for_every_seed():
     assert one.seconds == pytest.approx(expected)
 
 
+def test_a_first_layer_that_is_written_once_a_block_costs_its_share_of_one():
+    cell = experiments.cell("lillicrap2016", "digits", "backprop", "quick")
+    asked = []
+
+    def timer(rows, *layer):
+        asked.append((rows, *layer[:2]))
+        return 1.0 if rows == 1 else 16.0
+
+    plain = cell._replace(spec=cell.spec.model_copy(update={"block": None}))
+    costs.cost(cell, timer)
+    assert asked == [(32, 784, 1000), (1, 1000, 10)]
+    assert costs.cost(cell, timer).seconds == pytest.approx(
+        costs.cost(plain, timer).seconds * 1.5 / 2
+    )
+
+
 def test_every_cell_of_every_paper_is_planned():
     for preset in PRESETS:
         for paper in experiments.papers():
