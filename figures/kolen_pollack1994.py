@@ -23,6 +23,7 @@ ALIGNED = (
     Look("kolen_pollack_no_decay", "Kolen-Pollack without decay", "--", half=True),
     Look("weight_mirror", "weight mirror, bounded", "--", published=False),
     Look(LOGGED, "weight mirror, as logged"),
+    Look("sign_symmetry", "sign symmetry", published=False),
 )
 AKROUT = (
     BACKPROP,

@@ -270,7 +270,7 @@ def test_lillicraps_claims_are_all_there():
 
 def test_kolens_and_pollacks_claims_are_all_there():
     ids = {claim.id.split("-")[0] for claim in read_claims("kolen_pollack1994").claims}
-    assert ids == {f"K{i}" for i in range(8)}
+    assert ids == {f"K{i}" for i in range(9)}
 
 
 def test_noklands_claims_are_all_there():
