@@ -7,6 +7,7 @@ from tests.prose.accepted import Paper
 P = Paper(
     "kolen_pollack1994", bp="backprop", fa="feedback_alignment", kp="kolen_pollack",
     plain="kolen_pollack_no_decay", mirror="weight_mirror", code="weight_mirror_logged",
+    signs="sign_symmetry",
 )  # fmt: skip
 RATES = "mnist_mirror_rates"
 READOUT, INPUT = ("weight_angle", "readout"), ("weight_angle", "hidden_1")
@@ -146,6 +147,23 @@ SAYINGS = [
         lambda: [
             P.spec("mnist", "code").optimizer.sgd.learning_rate,
             ours("code", "train_error"),
+        ],
+    ),
+    (
+        "sign symmetry is within {} points of backprop (K8); at backprop's rate it is {} behind",
+        lambda: [0.3, P.part("K8", 0)[0]],
+    ),
+    (
+        "and one size, which stays) ends at {} %, {} points behind backprop, and is not told from feedback "
+        "alignment, which is {} points behind it ({} to {})",
+        lambda: [ours("signs"), P.part("K8", 0)[0], *P.part("K8", 1)],
+    ),
+    (
+        "It leaves {} % of the training digits wrong, feedback alignment {} %, backprop none; its hidden error "
+        "signals end {} degrees from backprop's, those of feedback alignment {}",
+        lambda: [
+            *(ours(arm, "train_error") for arm in ("signs", "fa")),
+            *(ours(arm, *DELTA) for arm in ("signs", "fa")),
         ],
     ),
     ("Its angle stays at the {} degrees that its noise sets", lambda: [ours("mirror", *READOUT)]),

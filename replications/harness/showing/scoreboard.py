@@ -210,7 +210,7 @@ def failures(scores: Iterable[Score], store: Store = Store()) -> list[str]:
         for name, texts in by_id.items():
             lines.append(
                 f"**{name}** ({short_name(one.paper, store)}, {places[name]}): {texts[-1]}"
-                + (f"; and {len(texts) - 1} more of its parts" if len(texts) > 1 else "")
+                + (f"; and {len(texts) - 1} more" if len(texts) > 1 else "")
             )
     return lines
 

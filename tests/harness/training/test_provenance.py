@@ -28,8 +28,8 @@ CELLS = {
 CLERKS = (
     "files", "records", "store", "sources",
     "declared/experiments", "declared/reading", "declared/spec",
-    "training/checkpoints", "training/datasets", "training/devices", "training/provenance", "training/sealing",
-    "training/simulate",
+    "training/checkpoints", "training/compiling", "training/datasets", "training/devices", "training/provenance",
+    "training/sealing", "training/simulate",
 )  # fmt: skip
 
 
