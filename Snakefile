@@ -41,9 +41,7 @@ onsuccess:
 rule all:
     default_target: True
     input:
-        [everything(paper) for paper in PAPERS],
-        [STORE.all_verdicts(preset, "html") for preset in SHOWN],
-        STORE.scoreboard("html"),
+        of_all_papers(),
         STORE.times("html"),
     message:
         "All is there"

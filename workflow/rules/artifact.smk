@@ -3,9 +3,8 @@
 
 rule artifact:
     input:
-        [everything(paper) for paper in PAPERS],
-        [STORE.all_verdicts(preset, "html") for preset in SHOWN],
-        STORE.scoreboard("html"),
+        of_all_papers(),
+        STORE.times("html"),
     output:
         report=STORE.report(),
         archive=STORE.artifact(),

@@ -126,9 +126,7 @@ rule check:
 
 rule times:
     input:
-        [everything(paper) for paper in PAPERS],
-        [STORE.all_verdicts(preset, "html") for preset in SHOWN],
-        STORE.scoreboard("html"),
+        of_all_papers(),
     output:
         STORE.times("md"),
         report(

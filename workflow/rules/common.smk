@@ -127,6 +127,16 @@ def everything(paper):
     return products(paper, PRESET) + (products(paper, "full") if paper in ACCEPTED else [])
 
 
+def of_all_papers():
+    """All that a run makes, but for the page of what it took."""
+    pages = [STORE.all_verdicts(preset, "html") for preset in SHOWN]
+    return [
+        *(file for paper in PAPERS for file in everything(paper)),
+        *pages,
+        STORE.scoreboard("html"),
+    ]
+
+
 def products(paper, preset):
     """What is made for one paper under a preset."""
     drawable = plotting.drawable(paper, preset, kept(paper, preset))

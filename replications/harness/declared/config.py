@@ -15,7 +15,7 @@ from replications.harness.store import PRESETS
 # Names of the workflow's rules and of its shared modules of figures, which no paper can have.
 TAKEN = (
     "all", "arrays", "artifact", "check", "dataset", "dots", "embed", "experiment", "fingerprint", "judge",
-    "overview", "plot", "scoreboard", "simulate", "site", "style", "summarize", "tabulate", "verdicts",
+    "overview", "plot", "scoreboard", "simulate", "site", "style", "summarize", "tabulate", "times", "verdicts",
 )  # fmt: skip
 WHERE = "config (workflow/config.yaml or --config)"
 
