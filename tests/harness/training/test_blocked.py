@@ -143,4 +143,24 @@ def test_decay_is_a_fraction_of_an_update():
     assert blocked.decay_of(spec.optimizer) == pytest.approx(0.006)
     apart = spec.optimizer.model_copy(update={"coupled": False})
     assert blocked.decay_of(apart) == 0.02
-    assert jnp.float32(1) - jnp.float32(1e-9) == 1  # what `gone` must not be computed as
+
+
+def test_a_decay_too_small_for_float32_adds_up_over_a_block():
+    """One by one, 1 - 1e-8 is 1 in float32, and nothing decays; 32 of them are a change that float32 has."""
+    nothing_learnt = {"optimizer": {"sgd": {"learning_rate": 0.0}, "weight_decay": 1e-8}}
+    whole = {"dtype": "float32", "epochs": 32, "record": {}, **nothing_learnt}
+
+    def left(**block):
+        spec = RunSpec.model_validate(SPEC | whole | block)
+        trainer = Trainer(spec, tasks.build(spec, None), "map")
+        functions, data = trainer.program, trainer.task.data
+        start = functions.start(jnp.uint32(0))
+        indices = functions.order(jnp.uint32(0), jnp.int32(0))
+        end = functions.advance(start, jnp.uint32(0), indices, data, jnp.int32(320))
+        before, after = (
+            np.float64(s.trained["blocks"][0]["layers"][0]["kernel"][...]) for s in (start, end)
+        )
+        return np.sum(before * after) / np.sum(before**2)
+
+    assert left() == 1
+    assert left(block=32) == pytest.approx(1 - 320e-8, abs=5e-7)
