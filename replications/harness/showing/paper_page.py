@@ -147,16 +147,18 @@ def claims(paper: str, store: Store = Store()) -> str:
     }
     rows = []
     notes = []
-    anything = bool(experiments.accepted(paper, store))
+    unjudged = f"{SYMBOLS['not run']} {OF_CLAIM['not run']}"
     for claim in read_claims(paper, store).claims:
         full, quick = (judged[preset].get(claim.id) for preset in ("full", "quick"))
-        words = full["statement"] if full else "" if anything else claim.statement
+        # What was declared after the last acceptance has no verdict yet.
+        lacking = full is None and claim.presets.get("full", True) is not None
+        words = full["statement"] if full else claim.under("full")[0] if lacking else ""
         other = quick["statement"] if quick and quick["statement"] != words else ""
         small = "" if quick is None else verdict_of_claim(quick)
         rows.append(
             [
                 f"**{claim.id}**, {claim.place}",
-                verdict_of_claim(full) if full else "" if anything else OF_CLAIM["not run"],
+                verdict_of_claim(full) if full else unjudged if lacking else "",
                 words,
                 WEAKER.format(small) if other else small,
                 other,

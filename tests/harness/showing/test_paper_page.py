@@ -8,6 +8,7 @@ import pytest
 import scipy
 
 from replications.harness.declared import experiments
+from replications.harness.declared.claims import read_claims
 from replications.harness.declared.published import CERTAINTIES
 from replications.harness.showing import paper_page
 from replications.harness.store import Store
@@ -108,8 +109,17 @@ def test_a_paper_of_which_nothing_was_run_at_full_scale_says_so_beside_its_words
     (paper,) = [paper for paper in PAPERS if not experiments.accepted(paper)]
     assert paper_page.not_run(paper) == "Nothing has been run at full scale."
     for row in rows(paper_page.claims(paper)):
-        assert row["full scale"] == "not run"
+        assert row["full scale"] == "- not run"
         assert len(row["in words"]) > 20
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_claim_on_full_scale_has_a_verdict_or_is_not_run_beside_its_words(paper):
+    declared = {claim.id: claim for claim in read_claims(paper).claims}
+    for row in rows(paper_page.claims(paper)):
+        claim = declared[re.match(r"\*\*([\w-]+)\*\*", row["claim"])[1]]
+        silent = claim.presets.get("full", True) is None
+        assert (row["full scale"] == "", row["in words"] == "") == (silent, silent), claim.id
 
 
 # The six lines at the top of each page, held to the accepted numbers.
