@@ -34,8 +34,8 @@ AKROUT = (
 RATES = (
     BACKPROP._replace(label="backprop, rate 0.2"),
     Look("backprop_0.05", "backprop, 0.05", "--", published=False),
-    Look("weight_mirror_0.2", "weight mirror, 0.2", "--", published=False),
-    Look("weight_mirror", "weight mirror, 0.05", published=False),
+    Look("weight_mirror_0.2", "bounded weight mirror, 0.2", "--", published=False),
+    Look("weight_mirror", "bounded weight mirror, 0.05", published=False),
 )
 # Arms of the law: how they update, and the decay of the line on which they should lie.
 LAW = {

@@ -1,5 +1,8 @@
 """What a cell costs is known before it runs."""
 
+import time
+import types
+
 import jax
 import numpy as np
 import pytest
@@ -97,3 +100,14 @@ def test_the_cost_of_a_spiking_net_counts_every_time_step():
     sizes = one.size
     assert costs.operations(five, sizes) == 5 * costs.operations(one, sizes)
     assert costs.layers(one, sizes)[-1].outputs == 30
+
+
+def test_a_plan_does_not_count_what_a_busy_machine_does_meanwhile(monkeypatch):
+    """The clock on the wall runs a thousand times as fast as this process is served."""
+    layer = (8, 50, 40, "float32", False)
+    quiet = costs.time_layer.__wrapped__(*layer)
+    slow = types.SimpleNamespace(
+        perf_counter=lambda: 1000 * time.perf_counter(), process_time=time.process_time
+    )
+    monkeypatch.setattr(costs, "time", slow)
+    assert costs.time_layer.__wrapped__(*layer) < 50 * quiet
