@@ -32,7 +32,7 @@ def score(store: Store = Store(), page: str = PAGE) -> str:
     ``page``: where a paper's README lies.
     """
     scores = scoreboard.accepted_scores(store)
-    failed = scoreboard.failures(scores, store)
+    failed = scoreboard.failures(scores)
     parts = [scoreboard.scoreboard(scores, store, page)]
     if failed:
         parts.append("Failed, by name:\n\n" + "\n".join(f"- {line}" for line in failed))

@@ -4,6 +4,7 @@ A row a paper: its claims by verdict, identities and claims without power apart;
 agree with print; the worst miss by name. Everything comes from ``accepted/full/verdicts.json``.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,13 @@ class Score:
     worst: str
     certainty: Mapping[str, int]
     failed: Sequence[tuple[str, str, Mapping[str, Any]]]
+
+    @property
+    def letters(self) -> str:
+        """With what the ids of its claims begin: ``L``."""
+        counted = [name for names in self.claims.values() for name in names]
+        names = [*counted, *self.identities, *self.broken, *self.powerless]
+        return ", ".join(sorted({name[0] for name in names}))
 
 
 def score(paper: str, judged: Mapping[str, Any], preset: str, store: Store = Store()) -> Score:
@@ -125,7 +133,10 @@ def scoreboard(scores: Sequence[Score], store: Store = Store(), link: str = "{}"
     ``link`` leads to a paper's page. Three tables, each as narrow as a page.
     """
     names = {one.paper: short_name(one.paper, store).replace(" ", NO_BREAK) for one in scores}
-    linked = {paper: f"[{name}]({link.format(paper)})" for paper, name in names.items()}
+    # By its letter a claim that is named elsewhere is found.
+    linked = {
+        one.paper: f"[{names[one.paper]}]({link.format(one.paper)}) ({one.letters})" for one in scores
+    }
     claims = table(
         ["claims", *(OF_CLAIM[v] for v in CLAIM_COLUMNS), "without power", "exact identities"],
         [
@@ -198,7 +209,7 @@ def _runs(runs: tuple[int, int] | None) -> str:
     return f"{most}" if fewest == most else f"{fewest} to {most}"
 
 
-def failures(scores: Iterable[Score], store: Store = Store()) -> list[str]:
+def failures(scores: Iterable[Score]) -> list[str]:
     """The failed claims by name, a line each: where they fail, ours, and what was declared."""
     lines = []
     for one in scores:
@@ -209,7 +220,7 @@ def failures(scores: Iterable[Score], store: Store = Store()) -> list[str]:
             places[name] = place
         for name, texts in by_id.items():
             lines.append(
-                f"**{name}** ({short_name(one.paper, store)}, {places[name]}): {texts[-1]}"
+                f"**{name}** ({places[name]}): {texts[-1]}"
                 + (f"; and {len(texts) - 1} more" if len(texts) > 1 else "")
             )
     return lines
@@ -218,4 +229,6 @@ def failures(scores: Iterable[Score], store: Store = Store()) -> list[str]:
 def failing(part: Mapping[str, Any]) -> str:
     """A failed part in a line: what, ours with its interval, and the region that was declared."""
     quantity = part["quantity"].replace("_", " ").replace("nse", "NSE")
+    # "A of x minus A of y" is "A of x minus that of y".
+    quantity = re.sub(r"^(.+?) of (.* (?:minus|over)) \1 of ", r"\1 of \2 that of ", quantity)
     return f"{quantity} is {interval_of(part, 3)}, declared {part['region']}"

@@ -67,13 +67,22 @@ def test_only_numbers_that_are_there_have_runs(score):
 
 def test_a_failed_claim_is_told_by_name_place_and_number(score):
     (line,) = scoreboard.failures([score])
-    assert line.startswith("**C** (Lillicrap et al. 2016, Fig. 1): percent test error of a")
+    assert line.startswith("**C** (Fig. 1): percent test error of a")
     assert line.endswith("is 1 (0.9 to 1.1), declared < 2")
+
+
+def test_a_difference_names_its_measure_once():
+    part = {"quantity": "percent test_error of a at the end minus percent test_error of b", "region": "< 2",
+            "estimate": 3.0, "interval": (2.5, 3.5), "n": 5}  # fmt: skip
+    text = "percent test error of a at the end minus that of b is 3 (2.5 to 3.5), declared < 2"
+    assert scoreboard.failing(part) == text
+    other = {**part, "quantity": "test_nse of a at the end over train_nse of b"}
+    assert scoreboard.failing(other).startswith("test NSE of a at the end over train NSE of b is")
 
 
 def test_the_score_has_a_row_a_paper_in_both_tables(score):
     text = scoreboard.scoreboard([score], link="there/{}")
-    assert "(there/lillicrap2016) | 1 | 1 | 1 | 0 | 0 | 1 | 1, broken: F |" in text
+    assert "(there/lillicrap2016) (A, B, C, D, E, F) | 1 | 1 | 1 | 0 | 0 | 1 | 1, broken: F |" in text
     assert "| 1 | 0 | 0 | 1 | 1 | 1 | 1 of 2 |" in text
     assert "1 to 5 | 4 C |" in text
 
