@@ -1,5 +1,7 @@
 """The pictures of the 2016 article's own figures: printed curves in the axes of ours, at their own x."""
 
+from collections.abc import Sequence
+from functools import partial
 from math import ceil, floor, isfinite, log10
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,14 @@ DEPTH = (
     SHALLOW,
 )
 LEARNERS = {look.arm: look for look in DEPTH[:4]}
+SPIKING = (
+    SHALLOW._replace(label="no feedback", published=False),
+    FEEDBACK._replace(published=False),
+)
+SPIKING_500 = (
+    Look("feedback_alignment_rate_0.01", "feedback alignment, rate 0.01", "--", published=False),
+    FEEDBACK._replace(label="rate 0.001, as printed", published=False),
+)
 LAYERS = ("input", "hidden_1", "hidden_2", "hidden_3", "readout")
 DIAMONDS = "diamonds: published"
 QUARTILES, SD = "median and quartiles", "mean ± 1 SD"
@@ -216,14 +226,12 @@ def function_of_depth(tables: Tables, published: PublishedValues) -> "Drawing":
     return figure
 
 
-def spiking(tables: Tables, published: PublishedValues) -> "Drawing":
-    """Fig. 4: the spiking net's test error, with and without feedback."""
-    table = tables["spiking"]
+def spiking(
+    tables: Tables, published: PublishedValues, experiment: str, looks: Sequence[Look]
+) -> "Drawing":
+    """Fig. 4: the test error of a spiking net, pass by pass."""
+    table = tables[experiment]
     figure, (axes,) = style.panels(1, style.COLUMN, 2.7)
-    looks = (
-        SHALLOW._replace(label="no feedback", published=False),
-        FEEDBACK._replace(published=False),
-    )
     drawn = []
     for look in looks:
         drawn.append(100 * style.runs(table, look.arm, "test_error", x="epoch"))
@@ -404,12 +412,20 @@ FIGURES = {
         claims=("L7-function",),
     ),
     "fig4_spiking": Figure(
-        spiking,
+        partial(spiking, experiment="spiking", looks=SPIKING),
         ("spiking",),
         "Fig. 4 of the article: a net of stochastic binary units whose error travels down through fixed "
         "random weights while spikes travel up. Test error, mean and 1 SD over seeds; dashed, print. In "
         "a quick run a net of 100 units a layer learns 4,000 digits at a hundred times the printed rate.",
         claims=("L9",),
+    ),
+    "fig4_spiking_500": Figure(
+        partial(spiking, experiment="spiking_500", looks=SPIKING_500),
+        ("spiking_500",),
+        "Fig. 4 of the article with 500 units in each hidden layer in place of 1,500, at the printed rate "
+        "and at ten times as much: test error, mean and 1 SD over seeds; dashed line, print, whose net is "
+        "the larger one.",
+        claims=("L9-500",),
     ),
     "fig4_rasters": Figure(
         rasters,

@@ -19,7 +19,7 @@ STEPS = (0, 1000, 150_000)
 def records(experiment, *quantities):
     """A tidy table with two seeds and three records of every arm that a preset has."""
     rows = []
-    preset = "full" if experiment.endswith("search") else "quick"
+    preset = "full" if experiment.endswith(("search", "500")) else "quick"
     arms = {c.arm: c.spec for c in cells(PAPER, preset) if c.experiment == experiment}
     for arm, spec in arms.items():
         for name, layer in quantities:
@@ -65,6 +65,7 @@ def tables():
         "depth": records("depth", nse, ("test_nse", "")),
         "nonlinear_search": records("nonlinear_search", ("test_nse", "")),
         "spiking": records("spiking", ("test_error", "")),
+        "spiking_500": records("spiking_500", ("test_error", "")),
         "spiking.arrays": traces(),
         "digits.arrays": seen(),
         "mechanics": records("mechanics", ("weight_angle", "readout"), *units),
@@ -136,7 +137,7 @@ def test_a_receptive_field_stands_as_its_image(drawings):
 
 
 def test_every_figure_says_whose_numbers_it_shows(drawings):
-    for name in ("fig3_digits", "fig3_depth", "fig4_spiking", "fig5_mechanics"):
+    for name in ("fig3_digits", "fig3_depth", "fig4_spiking", "fig4_spiking_500", "fig5_mechanics"):
         text = drawings[name].get_supxlabel().replace("\n", " ")
         assert "(NC16)" in text
         assert "certainty A" in text
