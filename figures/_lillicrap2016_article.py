@@ -128,21 +128,34 @@ def rates(tables: Tables, published: PublishedValues) -> "Drawing":
 def digits(tables: Tables, published: PublishedValues) -> "Drawing":
     """Fig. 3a, b: the test error on digits by the printed rule, and FA's angle to backprop."""
     table = tables["digits"]
-    figure, (error, angle) = style.panels(2, style.PAGE, 2.9, sharex=True)
-    drawn = []
+    figure, (error, end, angle) = style.panels(3, style.PAGE, 2.9)
+    drawn, late = [], []
+    last = float(table.step.max()) / 1e5
     for look in DIGITS:
         drawn.append(100 * style.runs(table, look.arm, "test_error").iloc[1:])
         style.trace(error, drawn[-1], look, "sd")
         printed(error, look, published, "digits", "test_error", end=1_800_000)
-    error.set_xscale("log")
+        # The shallow net ends far above the others: its end would hide theirs.
+        if look != SHALLOW:
+            style.trace(end, drawn[-1], look, "sd", unit=1e5)
+            printed(end, look, published, "digits", "test_error", end=1_800_000, unit=1e5)
+            curve = style.points_of(published, "digits", look.arm, "test_error", 100)
+            late += [value for x, value in curve.items() if last / 6 <= x / 1e5 <= last]
     style.error_axis(error, "test", (1.5, 2, 3, 5, 10, 20, 50, 100))
     error.set_xlabel("examples")
+    style.zoom(end, [one.set_axis(one.index / 1e5) for one in drawn[1:]], last, late)
+    end.set_xlim(last / 6, 1.03 * last)
+    end.set_ylabel("test error (%), the end")
+    end.set_xlabel("examples (10⁵)")
     style.legend(figure, DIGITS, columns=4)
     for look in (FEEDBACK, SPARSE):
         found = style.runs(table, look.arm, "delta_angle", "hidden_1").iloc[1:]
         style.trace(angle, found, look, "sd")
     printed(angle, FEEDBACK, published, "digits", "delta_angle/hidden_1")
     _angle(angle, "angle to backprop (°)", "examples")
+    for axes in (error, angle):
+        axes.set_xscale("log")
+        style.ticks_of_log(axes)
     source = _certainty(published, "digits", "test_error", "delta_angle/hidden_1")
     style.footer(figure, style.seeds(*drawn), SD, source)
     return figure
@@ -391,8 +404,9 @@ FIGURES = {
         ("digits",),
         "Fig. 3a, b of the article: handwritten digits, 784-1000-10, by the printed rule. a, Test error, "
         "mean and 1 SD over seeds; diamonds, the printed curves at their own x and, last, the printed "
-        "ends. b, Angle between the hidden updates of feedback alignment and of backprop at the same "
-        "weights; diamonds, the printed curve. In a quick run 4,000 digits stand for 60,000.",
+        "ends. b, Its end, on an axis of its own. c, Angle between the hidden updates of feedback "
+        "alignment and of backprop at the same weights; diamonds, the printed curve. In a quick "
+        "run 4,000 digits stand for 60,000.",
         claims=("L4-printed", "L4-curve", "L5-printed", "L6-printed"),
     ),
     "fig3_depth": Figure(

@@ -93,9 +93,11 @@ def test_every_figure_is_drawn(drawings):
 
 
 def test_the_printed_curve_of_digits_stands_at_its_own_examples(drawings):
-    error, angle = drawings["fig3_digits"].axes[:2]
+    error, end, angle = drawings["fig3_digits"].axes[:3]
     for x, y in ((10_000, 8.4), (500_000, 2.7), (1_780_000, 7.3), (1_800_000, 2.1)):
         assert (x, y) in diamonds(error)
+    assert (17.8, 2.5) in diamonds(end)
+    assert (17.8, 7.3) not in diamonds(end)
     assert (30_000, 41.0) in diamonds(angle)
     assert (1_780_000, 29.9) in diamonds(angle)
 
