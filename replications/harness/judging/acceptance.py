@@ -185,16 +185,16 @@ def _of_full_scale(paper: str, store: Store, passes: int) -> Proposal:
         # Of all arms; or of arms that are new, which join those that were accepted.
         whole = len(runs) == len(cells)
         joins = name in experiments.kept(paper, store) and _new_arms(cells, before) == set(runs)
-        seeds = _common(runs) if runs and (whole or joins) else []
-        if seeds:
+        taken = _taken(cells, runs) if runs and (whole or joins) else {}
+        if taken:
             for cell in cells:
                 if cell.arm not in runs:
                     continue
                 check_run(cell, runs[cell.arm])
                 if passes:
                     kept = verify.records_of(cell, runs[cell.arm])
-                    verify.check_seeds(cell, seeds, kept, store, passes)
-            records = (_renew if whole else _join)(new, cells, runs, before, store)
+                    verify.check_seeds(cell, taken[cell.arm], kept, store, passes)
+            records = (_renew if whole else _join)(new, cells, runs, taken, before, store)
         elif name in experiments.kept(paper, store):
             new.changes.append(f"{name}: not run, the accepted results stay")
             records = verdicts.read_records(store.kept(paper, "full", name, "runs"))
@@ -203,9 +203,11 @@ def _of_full_scale(paper: str, store: Store, passes: int) -> Proposal:
         else:
             new.changes.append(f"{name}: not run")
             records = None
+        there = {cell.arm: 0 for cell in cells}
         if records is not None:
-            tables[name], seeds = tall(records), sorted(set(records["seed"]))
-        lacking += [_lack(c, seeds) for c in cells if len(seeds) < c.spec.seeds]
+            tables[name] = tall(records)
+            there |= records.groupby("arm")["seed"].nunique().to_dict()
+        lacking += [_lack(c, there[c.arm]) for c in cells if there[c.arm] < c.spec.seeds]
     judged = verdicts.judge_tables(paper, "full", tables.get, store)
     new.judged, new.whole = dict(verdicts.by_id(judged)), judged
     new.texts["not_run.csv"] = pd.DataFrame(lacking, columns=LACK).to_csv(index=False)
@@ -229,22 +231,24 @@ def _renew(
     new: Proposal,
     cells: Sequence[Cell],
     runs: Mapping[str, Run],
+    taken: Mapping[str, Sequence[int]],
     before: manifests.Cells,
     store: Store,
 ) -> pd.DataFrame:
     """Add an experiment's files to ``new``, with the origins of its seeds; its records."""
     paper, name, arms = cells[0].paper, cells[0].experiment, [cell.arm for cell in cells]
-    seeds = _common(runs)
-    table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
-    table = table[table["seed"].isin(seeds)]
+    table = _of_taken(runs, taken)
     prints = fingerprints.of_cells(cells)
     standing = manifests.stands(cells)
     entries = {cell.key: {**_entry(runs[cell.arm]), **standing[cell.key]} for cell in cells}
-    old, note = _beside(cells, seeds, prints, store)
-    new.changes.append(f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds{note}")
+    old, note = _beside(cells, taken, prints, store)
+    new.changes.append(f"{name}: {_how_many(cells, taken)}{note}")
     if old is not None:
         table = pd.concat([tall(old), table])
-        entries = {key: _beside_before(one, before[key], seeds) for key, one in entries.items()}
+        entries |= {
+            cell.key: _beside_before(entries[cell.key], before[cell.key], taken[cell.arm])
+            for cell in cells
+        }
     if name in experiments.kept(paper, store):
         accepted = drift.accepted_numbers("aggregates", paper, "full", name, store)
         # With more seeds every n and every sd is another one.
@@ -256,7 +260,7 @@ def _renew(
     new.texts[f"{name}.runs.csv"] = records
     new.texts[f"{name}.fingerprints.csv"] = prints.to_csv()
     # The rest is of the first seed alone, and stays where that was accepted before.
-    if old is None or old["seed"].min() >= min(seeds):
+    if old is None or old["seed"].min() >= min(map(min, taken.values())):
         new.texts[f"{name}.first_losses.csv"] = drift.first_losses(runs).to_csv()
         if any("features" in cell.spec.measures for cell in cells):
             embedding = embed_features(cells, store).set_index("arm")
@@ -277,6 +281,7 @@ def _join(
     new: Proposal,
     cells: Sequence[Cell],
     runs: Mapping[str, Run],
+    taken: Mapping[str, Sequence[int]],
     before: manifests.Cells,
     store: Store,
 ) -> pd.DataFrame:
@@ -285,7 +290,7 @@ def _join(
     Raises UserError where today's specs or code would compute other runs of those, and where something is
     kept that is of all arms at once.
     """
-    paper, name, seeds = cells[0].paper, cells[0].experiment, _common(runs)
+    paper, name = cells[0].paper, cells[0].experiment
     if any("features" in cell.spec.measures or has_arrays(cell) for cell in cells):
         raise UserError(f"{paper}/{name}: a new arm has a picture with the others; run all arms")
     prints = fingerprints.of_cells(cells)
@@ -297,11 +302,10 @@ def _join(
         one = (specs or stay)[0].name
         raise UserError(f"{one}: today's code makes other runs than the accepted; run it again")
     old = tall(verdicts.read_records(store.kept(paper, "full", name, "runs")))
-    table = pd.concat([tidy(arm, run) for arm, run in runs.items()])
-    table = pd.concat([old, table[table["seed"].isin(seeds)]])
+    table = pd.concat([old, _of_taken(runs, taken)])
     count = old["seed"].nunique()
     new.changes += [
-        f"{name}: {len(seeds)} of {cells[0].spec.seeds} seeds; {count} accepted before stay",
+        f"{name}: {_how_many(cells, taken)}; {count} accepted before stay",
         *(f"{name}: new arm {arm}" for arm in runs),
     ]
     losses = drift.read_numbers(store.kept(paper, "full", name, "first_losses"))
@@ -322,7 +326,7 @@ def _join(
 
 
 def _beside(
-    cells: Sequence[Cell], seeds: Sequence[int], prints: pd.DataFrame, store: Store
+    cells: Sequence[Cell], taken: Mapping[str, Sequence[int]], prints: pd.DataFrame, store: Store
 ) -> tuple[pd.DataFrame | None, str]:
     """An experiment's accepted records of other seeds, and a word on them; None where there are none.
 
@@ -332,7 +336,9 @@ def _beside(
     if name not in experiments.kept(paper, store):
         return None, ""
     old = verdicts.read_records(store.kept(paper, "full", name, "runs"))
-    old = old[~old["seed"].isin(seeds)]
+    old = old[
+        [seed not in taken.get(arm, ()) for arm, seed in zip(old["arm"], old["seed"], strict=True)]
+    ]
     count = old["seed"].nunique()
     if not count:
         return None, ""
@@ -350,17 +356,36 @@ def _beside_before(
     return {**entry, "origins": [*new, *provenance.without(before["origins"], seeds)]}
 
 
-def _common(runs: Mapping[str, Run]) -> list[int]:
-    """The seeds that all arms have."""
-    return sorted(set.intersection(*(set(run.seeds.tolist()) for run in runs.values())))
+def _taken(cells: Sequence[Cell], runs: Mapping[str, Run]) -> dict[str, list[int]]:
+    """Arm -> those of its seeds that all arms have that declare them; nothing where an arm has none."""
+    declared = {cell.arm: cell.spec.seeds for cell in cells}
+    there = {arm: set(run.seeds.tolist()) for arm, run in runs.items()}
+
+    def whole(seed: int) -> bool:
+        return all(seed in seeds for arm, seeds in there.items() if seed < declared[arm])
+
+    taken = {arm: sorted(filter(whole, seeds)) for arm, seeds in there.items()}
+    return taken if all(taken.values()) else {}
+
+
+def _of_taken(runs: Mapping[str, Run], taken: Mapping[str, Sequence[int]]) -> pd.DataFrame:
+    """The records of the seeds that are taken."""
+    tables = [(arm, tidy(arm, run)) for arm, run in runs.items()]
+    return pd.concat([table[table["seed"].isin(taken[arm])] for arm, table in tables])
+
+
+def _how_many(cells: Sequence[Cell], taken: Mapping[str, Sequence[int]]) -> str:
+    """``3 of 5 seeds``; where arms have other numbers of them, each."""
+    counts = {c.arm: f"{len(taken[c.arm])} of {c.spec.seeds}" for c in cells if c.arm in taken}
+    return f"{', '.join(dict.fromkeys(counts.values()))} seeds"
 
 
 LACK = ["experiment", "arm", "seeds", "updates", "core_hours"]
 
 
-def _lack(cell: Cell, seeds: Sequence[int]) -> tuple[str, str, int, int, float]:
+def _lack(cell: Cell, there: int) -> tuple[str, str, int, int, float]:
     """What is left to run of a cell, and its cost as `plan` estimates it on this machine."""
-    left = cell.spec.seeds - len(seeds)
+    left = cell.spec.seeds - there
     cost = costs.cost(cell, costs.time_layer)
     share = left / cell.spec.seeds
     hours = float(f"{share * cost.seconds / 3600:.2g}")

@@ -135,7 +135,8 @@ def scoreboard(scores: Sequence[Score], store: Store = Store(), link: str = "{}"
     names = {one.paper: short_name(one.paper, store).replace(" ", NO_BREAK) for one in scores}
     # By its letter a claim that is named elsewhere is found.
     linked = {
-        one.paper: f"[{names[one.paper]}]({link.format(one.paper)}) ({one.letters})" for one in scores
+        one.paper: f"[{names[one.paper]}]({link.format(one.paper)}) ({one.letters})"
+        for one in scores
     }
     claims = table(
         ["claims", *(OF_CLAIM[v] for v in CLAIM_COLUMNS), "without power", "exact identities"],

@@ -1,5 +1,6 @@
 """Accepting results: shown first, asked for, and at full scale kept whole with the seeds that all arms have."""
 
+import copy
 import shutil
 import subprocess
 import sys
@@ -272,6 +273,31 @@ def test_an_experiment_is_accepted_with_the_seeds_that_all_arms_have(store):
         ["line", "feedback_alignment", 2, 120],
     ]
     assert read_not_run("toy", store).equals(lack)
+
+
+def test_an_arm_that_declares_fewer_seeds_does_not_take_them_from_the_others(tmp_path):
+    paper = copy.deepcopy(PAPER)
+    paper["experiments"]["line"]["arms"]["backprop"]["seeds"] = 2
+    store = write_paper(tmp_path, paper, {"claims": CLAIMS})
+    simulate(experiments.cell("toy", "same", "backprop", "quick", store), store)
+    tabulate("toy", "same", "quick", store)
+    cells = {c.arm: c for c in experiments.cells_of("toy", "line", "full", store)}
+    simulate(cells["backprop"], store)
+    simulate(cells["feedback_alignment"], store, range(3))
+    assert "line: 2 of 2, 3 of 4 seeds" in accept_full(store, passes=1)
+    table = kept(store, "line.runs.csv")
+    assert {arm: set(rows.seed) for arm, rows in table.groupby("arm")} == {
+        "backprop": {0, 1}, "feedback_alignment": {0, 1, 2}
+    }  # fmt: skip
+    lack = kept(store, "not_run.csv")
+    assert lack[["arm", "seeds"]].to_numpy().tolist() == [["feedback_alignment", 1]]
+    # One more seed of the arm that lacks one joins the rest, which stays to the digit.
+    simulate(cells["feedback_alignment"], store, [3])
+    simulate(cells["backprop"], store)
+    assert "line: 2 of 2, 4 of 4 seeds" in accept_full(store, passes=1)
+    later = kept(store, "line.runs.csv")
+    assert later[~((later.arm == "feedback_alignment") & (later.seed == 3))].equals(table)
+    assert kept(store, "not_run.csv").empty
 
 
 def test_accepted_records_are_those_of_the_runs_to_six_digits(store):

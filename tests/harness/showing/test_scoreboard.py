@@ -82,7 +82,9 @@ def test_a_difference_names_its_measure_once():
 
 def test_the_score_has_a_row_a_paper_in_both_tables(score):
     text = scoreboard.scoreboard([score], link="there/{}")
-    assert "(there/lillicrap2016) (A, B, C, D, E, F) | 1 | 1 | 1 | 0 | 0 | 1 | 1, broken: F |" in text
+    assert (
+        "(there/lillicrap2016) (A, B, C, D, E, F) | 1 | 1 | 1 | 0 | 0 | 1 | 1, broken: F |" in text
+    )
     assert "| 1 | 0 | 0 | 1 | 1 | 1 | 1 of 2 |" in text
     assert "1 to 5 | 4 C |" in text
 
