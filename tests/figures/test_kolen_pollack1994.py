@@ -184,7 +184,7 @@ def test_each_rule_is_drawn_at_both_rates_beside_the_log_of_backprop(drawings):
             look.label for look in kolen_pollack1994.RATES
         ]
         ends = {line.get_label(): line.get_ydata()[-1] for line in lines}
-        assert ends["backprop, 0.05"] == ends["weight mirror, 0.2"] == pytest.approx(2)
+        assert ends["backprop, 0.05"] == ends["bounded weight mirror, 0.2"] == pytest.approx(2)
         assert ends["backprop, rate 0.2"] == pytest.approx(10.1, abs=0.1)
     diamonds = [
         line for line in drawings["mirror_rates"].axes[0].get_lines() if len(line.get_xdata()) == 1
