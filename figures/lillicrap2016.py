@@ -352,7 +352,6 @@ FIGURES = {
         "scale ours are of 60,000 digits for 40 passes; the quick preset has 4,000, so its curves end "
         "early and higher.",
         claims=("L4", "L4-same-w", "L5", "L6"),
-        shown=True,
     ),
     "fig2_nonlinear": Figure(
         nonlinear,

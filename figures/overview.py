@@ -76,24 +76,25 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
     """Draw it from the end table of every paper."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(style.PAGE, 6.6))
-    across = {"top": 0.903, "bottom": 0.105}
+    figure = Figure(figsize=(style.PAGE, 7.6))
+    across = {"top": 0.916, "bottom": 0.097}
     empty = next(iter(ends.values())).iloc[:0]
     papers = ("lillicrap2016", "nokland2016", "kolen_pollack1994")
     lillicrap, nokland, kolen = (ends.get(paper, empty) for paper in papers)
 
     left = figure.add_gridspec(
-        4, 1, left=0.152, right=0.285, hspace=0.85, height_ratios=(4, 4, 5, 5), **across
+        5, 1, left=0.152, right=0.285, hspace=0.95, height_ratios=(4, 4, 4, 5, 5), **across
     )
-    linear, digits, nonlinear, depth = (figure.add_subplot(left[i]) for i in range(4))
+    linear, digits, variant, nonlinear, depth = (figure.add_subplot(left[i]) for i in range(5))
     for axes, experiment, measure, arms, title in (
         (linear, "linear", "test_nse", LINEAR, "a  Lillicrap 2016: linear task"),
-        (digits, "mnist", "test_error", DIGITS, "b  digits"),
-        (nonlinear, "nonlinear", "test_nse", NONLINEAR, "c  nonlinear task"),
-        (depth, "depth", "test_nse_variance", NONLINEAR, "d  the printed teacher"),
+        (digits, "digits", "test_error", DIGITS, "b  digits, the printed rule"),
+        (variant, "mnist", "test_error", DIGITS, "c  digits, the variant"),
+        (nonlinear, "nonlinear", "test_nse", NONLINEAR, "d  nonlinear task"),
+        (depth, "depth", "test_nse_variance", NONLINEAR, "e  the printed teacher"),
     ):
         dots.draw(axes, _by_arm(lillicrap, experiment, measure, arms))
-        axes.set_xlabel("test error (%)" if axes is digits else "log₁₀ test error (NSE)")
+        axes.set_xlabel("test error (%)" if arms is DIGITS else "log₁₀ test error (NSE)")
         _title(figure, axes, title, 0.005)
 
     middle = figure.add_gridspec(
@@ -109,8 +110,8 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
         axes.set_xlabel("test error (%)")
     dots.two_scales(table1, BEND)
     table1.set_xticks([1, 1.5, 2, 2.5, 50], ["1", "1.5", "2", "2.5", "50"])
-    _title(figure, table1, "e  Nøkland 2016: Table 1, MNIST", 0.335)
-    _title(figure, table2, "f  Table 2, CIFAR-10", 0.335)
+    _title(figure, table1, "f  Nøkland 2016: Table 1, MNIST", 0.335)
+    _title(figure, table2, "g  Table 2, CIFAR-10", 0.335)
 
     right = figure.add_gridspec(
         2, 1, left=0.84, right=0.965, hspace=0.42, height_ratios=(5, 9), **across
@@ -118,7 +119,7 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
     errors, angles = (figure.add_subplot(right[i]) for i in range(2))
     dots.draw(errors, _by_arm(kolen, "mnist", "test_error", AKROUT))
     errors.set_xlabel("test error (%)")
-    _title(figure, errors, "g  Kolen-Pollack 1994: digits", 0.735)
+    _title(figure, errors, "h  Kolen-Pollack 1994: digits", 0.735)
     rows = [
         Row(text, dots.find(kolen, "mnist", measure, list(AKROUT)[1:], layer))
         for (measure, layer), text in ANGLES.items()
@@ -128,7 +129,7 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
     angles.set_xticks([3, 10, 30, 90], ["3", "10", "30", "90"])
     angles.minorticks_off()
     angles.set_xlabel("angle (°)")
-    _title(figure, angles, "h  angles at the end", 0.735)
+    _title(figure, angles, "i  angles at the end", 0.735)
 
     rules = ("backprop", "feedback_alignment", "direct_feedback_alignment")
     dots.legend(figure, (*rules, "kolen_pollack", "weight_mirror"), 4)
@@ -138,8 +139,8 @@ def overview(ends: Mapping[str, "DataFrame"]) -> "Drawing":
         dots.KEY,
         f"n = {min(shown)} to {max(shown)} runs a number",
         "FA: feedback alignment",
-        "left of the dotted line in e: linear, right of it: compressed",
-        "h has no marks: print is one noisy example",
+        "left of the dotted line in f: linear, right of it: compressed",
+        "i has no marks: print is one noisy example",
     )
     return figure
 

@@ -16,6 +16,7 @@ PLACES = {
         (experiment, arm, measure, "")
         for experiment, measure, arms in (
             ("linear", "test_nse", overview.LINEAR),
+            ("digits", "test_error", overview.DIGITS),
             ("mnist", "test_error", overview.DIGITS),
             ("nonlinear", "test_nse", overview.NONLINEAR),
             ("depth", "test_nse_variance", overview.NONLINEAR),
@@ -94,7 +95,7 @@ def test_every_verdict_has_its_mark_and_the_small_print_tells_how_many_runs(tabl
 
 def test_of_a_paper_that_has_not_been_run_there_are_no_panels(tables):
     drawing = overview.overview({"kolen_pollack1994": tables["kolen_pollack1994"]})
-    assert [axes.get_visible() for axes in drawing.axes] == [False] * 6 + [True] * 2
+    assert [axes.get_visible() for axes in drawing.axes] == [False] * 7 + [True] * 2
 
 
 def test_a_number_without_a_place_of_its_own_changes_nothing(tables):

@@ -10,6 +10,8 @@ P = Paper(
     same_w="feedback_alignment_same_w",
 )  # fmt: skip
 SEARCH, LOG = "nonlinear_search", " (log10)"
+# What digits_search tried: rates on backprop, scales of the feedback.
+RATES, SCALES = (("0.001", "0.02", "0.05", "0.1", "0.2", "0.4"), ("0.1", "0.2", "0.5", "1", "2"))
 
 SECTIONS = {
     "Lillicrap et al. 2016: feedback alignment": "results",
@@ -99,21 +101,33 @@ def phases():
     return [P.part("L11-levels", i)[0] for i in range(3)]
 
 
+def digits(arm, at):
+    """The mean error after so many digits, in percent."""
+    return float(P.runs("digits", arm, x="step").loc[at].mean())
+
+
+def digits_angle(at):
+    return float(P.runs("digits", "fa", "delta_angle", "hidden_1", x="step").loc[at].mean())
+
+
+def searched(*arms, experiment="digits_search"):
+    return [P.last(experiment, arm) for arm in arms]
+
+
 def search(b):
     return P.last("mnist_search", f"feedback_alignment_b_{b}")
 
 
 SAYINGS = [
     (
-        "the printed levels: {} % by feedback alignment ({}), {} % by backprop ({}), {} % with "
+        "has the printed levels, {} % by feedback alignment ({}), {} % by backprop ({}), {} % with "
         "half the weights absent ({})",
         lambda: [
             x for a in ("fa", "bp", "sparse") for x in (P.last("mnist", a), P.published("mnist", a))
         ],
     ),
     (
-        "These are after {} passes, which were chosen because the printed numbers appear there; "
-        "the article ends at {}, where ours have {} and {} %",
+        "after {} passes, chosen because they appear there (at the article's {}: {} and {} %)",
         lambda: [
             P.spec("mnist", "bp").epochs,
             P.spec("digits", "bp").epochs,
@@ -130,7 +144,7 @@ SAYINGS = [
         lambda: [P.part("L7", 2)[0], printed_ratio()],
     ),
     (
-        "n of the digits was chosen after looks at results: {}, then {} of {}",
+        "its n was chosen after looks at results: {}, then {} of {}",
         lambda: [5, P.seeds("mnist", "bp"), P.spec("mnist", "bp").seeds],
     ),
     (
@@ -222,6 +236,99 @@ SAYINGS = [
             small("spiking", "fa", "test_error"),
             P.spec("spiking", "fa", "quick").epochs,
             4_000,
+        ],
+    ),
+    (
+        "ends as low as backprop: {} and {} % (in print {} and {};",
+        lambda: [
+            *(P.last("digits", a) for a in ("fa", "bp")),
+            *(P.published("digits", a) for a in ("fa", "bp")),
+        ],
+    ),
+    (
+        "its signals stay {} degrees off backprop's, in print {} (L5-printed)",
+        lambda: [
+            digits_angle(1_780_000),
+            P.published("digits", "fa", "delta_angle/hidden_1@1780000"),
+        ],
+    ),
+    (
+        "Backprop after {} passes, means of {} runs: {}, {}, {}, {}, {} and {} % at rates of {}, {}, "
+        "{}, {}, {} and {} with `w` = {}; {}, {} and {} with `w` = {}, {} and {} at {}; {} with {} at {}",
+        lambda: [
+            P.spec("digits_search", "backprop_w_0.2").epochs,
+            P.seeds("digits_search", "backprop_w_0.2"),
+            *searched(*(f"backprop_rate_{rate}" for rate in RATES)),
+            *map(float, RATES),
+            P.spec("digits_search", "backprop_rate_0.1").network.init.value,
+            *searched(*(f"backprop_w_{w}" for w in ("0.02", "0.2", "0.5"))),
+            0.02,
+            0.2,
+            0.5,
+            P.spec("digits_search", "backprop_w_0.2").optimizer.sgd.learning_rate,
+            *searched("backprop_w_0.2_rate_0.2"),
+            0.2,
+            0.2,
+        ],
+    ),
+    (
+        "Feedback alignment at backprop's best, means of {} runs: {}, {}, {}, {} and {} % with `b` = {}, "
+        "{}, {}, {} and {} (the last was added because {} was the end of the grid)",
+        lambda: [
+            P.seeds("digits_search", "feedback_alignment_b_1"),
+            *searched(*(f"feedback_alignment_b_{b}" for b in SCALES)),
+            *map(float, SCALES),
+            1,
+        ],
+    ),
+    (
+        "After {} passes backprop is at {}, feedback alignment at {}, sparse at {}, shallow at {} % "
+        "(print: {}, {}, {} and {})",
+        lambda: [
+            P.spec("digits", "bp").epochs,
+            *(P.last("digits", a) for a in ("bp", "fa", "sparse", "shallow")),
+            *(P.published("digits", a) for a in ("bp", "fa", "sparse", "shallow")),
+        ],
+    ),
+    (
+        "after {} digits feedback alignment has {} and backprop {} % (print: {} and {}), after {} {} and "
+        "{} ({} and {})",
+        lambda: [
+            x
+            for at in (10_000, 1_500_000)
+            for x in (
+                at,
+                *(digits(a, at) for a in ("fa", "bp")),
+                *(P.published("digits", a, f"test_error@{at}") for a in ("fa", "bp")),
+            )
+        ],
+    ),
+    (
+        "The angle is at {} degrees after {} digits and at {} at the end (print: {} and {};",
+        lambda: [
+            digits_angle(30_000),
+            30_000,
+            digits_angle(1_780_000),
+            *(P.published("digits", "fa", f"delta_angle/hidden_1@{at}") for at in (30000, 1780000)),
+        ],
+    ),
+    (
+        "the sparse nets end {} points behind backprop ({} to {}; declared at most {})",
+        lambda: [*P.part("L6-printed", 0), 0.3],
+    ),
+    ("L5-printed fails), and below {} from the first pass on", lambda: [90]),
+    (
+        "Of the training digits feedback alignment leaves {} % wrong, backprop {}:",
+        lambda: [P.last("digits", a, "train_error") for a in ("fa", "bp")],
+    ),
+    (
+        "its {} runs at `b` = {}, {}, {}, {} and {} have means of {}, {}, {}, {} and {} %",
+        lambda: [
+            P.seeds("digits_search_small", "feedback_alignment_b_1"),
+            *map(float, SCALES),
+            *searched(
+                *(f"feedback_alignment_b_{b}" for b in SCALES), experiment="digits_search_small"
+            ),
         ],
     ),
     (
