@@ -130,7 +130,7 @@ def digits(tables: Tables, published: PublishedValues) -> "Drawing":
     table = tables["digits"]
     figure, (error, end, angle) = style.panels(3, style.PAGE, 2.9)
     drawn, late = [], []
-    last = float(table.step.max()) / 1e5
+    last, share = float(table.step.max()) / 1e5, 6.5
     for look in DIGITS:
         drawn.append(100 * style.runs(table, look.arm, "test_error").iloc[1:])
         style.trace(error, drawn[-1], look, "sd")
@@ -140,11 +140,11 @@ def digits(tables: Tables, published: PublishedValues) -> "Drawing":
             style.trace(end, drawn[-1], look, "sd", unit=1e5)
             printed(end, look, published, "digits", "test_error", end=1_800_000, unit=1e5)
             curve = style.points_of(published, "digits", look.arm, "test_error", 100)
-            late += [value for x, value in curve.items() if last / 6.5 <= x / 1e5 <= last]
+            late += [value for x, value in curve.items() if last / share <= x / 1e5 <= last]
     style.error_axis(error, "test", (1.5, 2, 3, 5, 10, 20, 50, 100))
     error.set_xlabel("examples")
-    style.zoom(end, [one.set_axis(one.index / 1e5) for one in drawn[1:]], last, late, 6.5)
-    end.set_xlim(last / 6.5, 1.03 * last)
+    style.zoom(end, [one.set_axis(one.index / 1e5) for one in drawn[1:]], last, late, share)
+    end.set_xlim(last / share, 1.03 * last)
     end.set_ylabel("test error (%), the end")
     end.set_xlabel("examples (10⁵)")
     style.legend(figure, DIGITS, columns=4)
